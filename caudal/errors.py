@@ -70,8 +70,16 @@ class TransientError(CaudalError):
     exit_code = Exit.UNREACHABLE
     retryable = True
 
-    def __init__(self, what: str, *, retry_after: float = 5.0, where: str = "", why: str = "", fix: str = "",
-                 code: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        retry_after: float = 5.0,
+        where: str = "",
+        why: str = "",
+        fix: str = "",
+        code: str | None = None,
+    ) -> None:
         super().__init__(what, where=where, why=why, fix=fix, code=code)
         self.retry_after = retry_after
         """Seconds after which a caller should try again (HTTP Retry-After)."""
