@@ -39,9 +39,7 @@ class CaudalError(Exception):
     exit_code: int = Exit.UNEXPECTED
     retryable: bool = False
 
-    def __init__(
-        self, what: str, *, where: str = "", why: str = "", fix: str = "", code: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "", code: str | None = None) -> None:
         self.what, self.where, self.why, self.fix = what, where, why, fix
         if code is not None:
             self.code = code

@@ -148,9 +148,7 @@ class S3Lake(Lake):
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 return None
-            raise TransientError(
-                "the bucket did not answer a read", where=name, why=type(error).__name__
-            ) from error
+            raise TransientError("the bucket did not answer a read", where=name, why=type(error).__name__) from error
         data: bytes = body.read()
         return data
 

@@ -171,9 +171,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     file = Path(env.get("CAUDAL_CONFIG", "caudal.toml"))
     from_file = _flatten(_read_toml(file)) if file.is_file() else {}
     from_env = {_dotted(k): _value(v) for k, v in env.items() if k.startswith(PREFIX) and k not in RESERVED}
-    data_dir = Path(
-        str(given.get("data_dir") or from_env.get("data_dir") or from_file.get("data_dir") or ".caudal")
-    )
+    data_dir = Path(str(given.get("data_dir") or from_env.get("data_dir") or from_file.get("data_dir") or ".caudal"))
     endpoints = _read_endpoints(data_dir / "run" / "endpoints.json")
 
     merged: dict[str, object] = {}
