@@ -1,0 +1,66 @@
+"""The one web process: receiver, ingestion, scoring, API and dashboard on one port."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, cast
+
+from caudal import log
+from caudal.metrics import Metrics
+from caudal.settings import Settings
+from caudal.web import Mounted
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+# Order matters for routes that could overlap: the page comes last.
+PARTS = (
+    "producers.intake.app",
+    "serving.fraud.api",
+    "serving.api.app",
+    "serving.dashboard.app",
+)
+
+
+def build(settings: Settings, metrics: Metrics) -> FastAPI:
+    """The application with every part mounted. Nothing outside this machine is loaded by any page."""
+    from fastapi import FastAPI
+
+    parts = [cast("Mounted", importlib.import_module(name).build(settings, metrics)) for name in PARTS]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        metrics.ready(True)
+        yield
+        metrics.ready(False)
+        for part in parts:
+            part.close()
+
+    # The stock documentation page loads scripts from elsewhere, so it is off; /openapi.json stays.
+    app = FastAPI(title="Caudal", docs_url=None, redoc_url=None, lifespan=lifespan)
+    for part in parts:
+        app.include_router(part.router)
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM. Connections are given a few seconds to end; event streams are cut."""
+    import uvicorn
+
+    metrics = Metrics("web", settings.run_dir / "metrics").start()
+    app = build(settings, metrics)
+    log.get("web").info("serving", host=settings.web.host, port=settings.web.port)
+    try:
+        uvicorn.run(
+            app,
+            host=settings.web.host,
+            port=settings.web.port,
+            log_level="warning",
+            access_log=False,  # a path may hold a webhook's secret
+            timeout_graceful_shutdown=3,
+            server_header=False,
+        )
+    finally:
+        metrics.stop()
