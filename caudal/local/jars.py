@@ -55,7 +55,14 @@ _AWS = "software.amazon.awssdk"
 _AWS_VERSION = "2.29.52"
 
 SETS: dict[str, JarSet] = {
-    "kafka": JarSet("kafka", (Coordinate("org.apache.kafka", "kafka_2.13", "4.3.1"),)),
+    "kafka": JarSet(
+        "kafka",
+        (
+            Coordinate("org.apache.kafka", "kafka_2.13", "4.3.1"),
+            # Kafka's own module list leaves the logger's binding out; without it the broker says nothing at all.
+            Coordinate("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4"),
+        ),
+    ),
     "spark": JarSet(
         "spark",
         (
