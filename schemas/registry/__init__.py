@@ -1,0 +1,1 @@
+"""The schema registry: a client for any Confluent-compatible registry, and our own embedded server."""

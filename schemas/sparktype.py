@@ -1,0 +1,141 @@
+"""Spark types of Avro fields, as small trees that can be compared, merged and written as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.avro import PRIMITIVES, full_name, resolve, space_of
+from schemas.contract import AvroType
+
+_LEAVES = {
+    "boolean": "BOOLEAN",
+    "int": "BIGINT",
+    "long": "BIGINT",
+    "float": "DOUBLE",
+    "double": "DOUBLE",
+    "bytes": "BINARY",
+    "string": "STRING",
+    "enum": "STRING",
+    "fixed": "BINARY",
+}
+_LOGICAL = {
+    ("int", "date"): "DATE",
+    ("long", "timestamp-millis"): "TIMESTAMP",
+    ("long", "timestamp-micros"): "TIMESTAMP",
+}
+# Spark would read these as numbers of another unit, or not at all: refused rather than guessed.
+_REFUSED = ("timestamp-nanos", "local-timestamp-millis", "local-timestamp-micros", "local-timestamp-nanos", "duration")
+
+
+class NoSparkType(ValueError):
+    """An Avro type that no table can hold; the message says which and what to write instead."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    name: str
+
+    def sql(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Array:
+    item: SparkType
+
+    def sql(self) -> str:
+        return f"ARRAY<{self.item.sql()}>"
+
+
+@dataclass(frozen=True)
+class Map:
+    value: SparkType
+
+    def sql(self) -> str:
+        return f"MAP<STRING, {self.value.sql()}>"
+
+
+@dataclass(frozen=True)
+class Struct:
+    fields: tuple[tuple[str, SparkType], ...]
+
+    def sql(self) -> str:
+        return "STRUCT<" + ", ".join(f"{name}: {kind.sql()}" for name, kind in self.fields) + ">"
+
+
+SparkType = Leaf | Array | Map | Struct
+STRING = Leaf("STRING")
+
+
+def of(kind: AvroType, names: Mapping[str, Any], space: str | None = None) -> SparkType:
+    """The Spark type of an Avro type; `names` holds the schema's named types by full name.
+
+    Integers become BIGINT and floats DOUBLE, so that no later promotion changes a column. Raises NoSparkType.
+    """
+    return _of(kind, names, space, ())
+
+
+def _of(kind: AvroType, names: Mapping[str, Any], space: str | None, above: tuple[str, ...]) -> SparkType:
+    if isinstance(kind, list):
+        arms = [arm for arm in kind if arm != "null"]
+        if len(arms) != 1:
+            raise NoSparkType("a union of several types has no column; use one type and null, or several fields")
+        return _of(arms[0], names, space, above)
+    if isinstance(kind, str):
+        if kind in PRIMITIVES:
+            return _leaf(kind, {})
+        name = resolve(kind, space, names)
+        return _of(names[name], names, space_of(name), above)
+    inner = kind["type"]
+    if inner == "array":
+        return Array(_of(kind["items"], names, space, above))
+    if inner == "map":
+        return Map(_of(kind["values"], names, space, above))
+    if inner == "record":
+        name = full_name(kind, space)
+        if name in above:
+            raise NoSparkType(f"`{name}` contains itself; a table cannot hold that")
+        below, deeper = space_of(name), (*above, name)
+        return Struct(tuple((f["name"], _of(f["type"], names, below, deeper)) for f in kind["fields"]))
+    if isinstance(inner, str) and inner in _LEAVES:
+        return _leaf(inner, kind)
+    return _of(inner, names, space, above)
+
+
+def _leaf(kind: str, schema: Mapping[str, Any]) -> Leaf:
+    logical = schema.get("logicalType")
+    if logical in _REFUSED:
+        raise NoSparkType(f"logical type `{logical}` has no column; use timestamp-millis (UTC)")
+    if logical == "decimal":
+        if schema["precision"] > 38:
+            raise NoSparkType("a decimal has at most 38 digits")
+        return Leaf(f"DECIMAL({schema['precision']},{schema.get('scale', 0)})")
+    if kind == "null":
+        raise NoSparkType("a field that is always null has no column")
+    return Leaf(_LOGICAL.get((kind, str(logical)), _LEAVES[kind]))
+
+
+def merge(old: SparkType, new: SparkType) -> SparkType | None:
+    """The type of a column that holds rows of both, or None when only another column can.
+
+    The only thing that may differ are fields of structs: those of both stay, in order of first appearance.
+    """
+    if old == new:
+        return old
+    if isinstance(old, Array) and isinstance(new, Array):
+        item = merge(old.item, new.item)
+        return None if item is None else Array(item)
+    if isinstance(old, Map) and isinstance(new, Map):
+        value = merge(old.value, new.value)
+        return None if value is None else Map(value)
+    if isinstance(old, Struct) and isinstance(new, Struct):
+        fields = dict(old.fields)
+        for name, kind in new.fields:
+            both = merge(fields[name], kind) if name in fields else kind
+            if both is None:
+                return None
+            fields[name] = both
+        return Struct(tuple(fields.items()))
+    return None

@@ -1,0 +1,224 @@
+"""The lake's tables: names, columns and DDL. Silver follows from the contract, the rest is fixed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas import sparktype, wire
+from schemas.avro import validate
+from schemas.contract import Contract
+from schemas.errors import ContractError
+from schemas.sparktype import NoSparkType, SparkType
+
+Role = Literal["field", "mask", "ref", "token", "meta"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    `field` is the wire field it is filled from (None for meta columns). A column that is not `live` holds values of
+    older versions only: nothing writes it any more, readers coalesce it behind its successor.
+    """
+
+    name: str
+    spark_type: str
+    role: Role = "meta"
+    nullable: bool = True
+    field: str | None = None
+    live: bool = True
+
+    @property
+    def ddl(self) -> str:
+        return f"`{self.name}` {self.spark_type}" + ("" if self.nullable else " NOT NULL")
+
+
+SILVER_META: tuple[Column, ...] = (
+    Column("_sealed", "MAP<STRING, BINARY>", "token"),
+    Column("_origin_source", "STRING"),
+    Column("_origin_run", "STRING"),
+    Column("_origin_position", "STRING"),
+    Column("_observed_at", "TIMESTAMP"),
+    Column("_published_at", "TIMESTAMP"),
+    Column("_topic", "STRING"),
+    Column("_partition", "INT"),
+    Column("_offset", "BIGINT"),
+    Column("_kafka_time", "TIMESTAMP"),
+    Column("_schema_id", "INT"),
+    Column("_contract_version", "INT"),
+    Column("_batch", "BIGINT"),
+    Column("_version", "BIGINT"),
+    Column("_late", "BOOLEAN"),
+    Column("_suppressed", "BOOLEAN"),
+    Column("_digest", "STRING"),
+    Column("_warnings", "ARRAY<STRING>"),
+)
+DELETED_AT = Column("_deleted_at", "TIMESTAMP")
+
+RAW_EVENTS: tuple[Column, ...] = (
+    Column("topic", "STRING"),
+    Column("partition", "INT"),
+    Column("offset", "BIGINT"),
+    Column("kafka_time", "TIMESTAMP"),
+    Column("key", "BINARY"),
+    Column("value", "BINARY"),
+    Column("headers", "ARRAY<STRUCT<key: STRING, value: BINARY>>"),
+    Column("schema_id", "INT"),
+    Column("ingest_date", "DATE"),
+    Column("_batch", "BIGINT"),
+)
+RAW_SCHEMAS: tuple[Column, ...] = (
+    Column("schema_id", "INT"),
+    Column("fingerprint", "STRING"),
+    Column("text", "STRING"),
+    Column("contract", "STRING"),
+    Column("version", "INT"),
+    Column("_batch", "BIGINT"),
+)
+DEAD_LETTERS: tuple[Column, ...] = (
+    Column("topic", "STRING"),
+    Column("partition", "INT"),
+    Column("offset", "BIGINT"),
+    Column("contract", "STRING"),
+    Column("code", "STRING"),
+    Column("path", "STRING"),
+    Column("schema_id", "INT"),
+    Column("contract_version", "INT"),
+    Column("at", "TIMESTAMP"),
+    Column("_batch", "BIGINT"),
+)
+RESOLUTIONS: tuple[Column, ...] = (
+    Column("topic", "STRING"),
+    Column("partition", "INT"),
+    Column("offset", "BIGINT"),
+    Column("resolution", "STRING"),
+    Column("at", "TIMESTAMP"),
+    Column("by", "STRING"),
+    Column("_batch", "BIGINT"),
+)
+LEDGER: tuple[Column, ...] = (
+    Column("batch", "BIGINT"),
+    Column("contract", "STRING"),
+    Column("read", "BIGINT"),
+    Column("applied", "BIGINT"),
+    Column("duplicate", "BIGINT"),
+    Column("superseded", "BIGINT"),
+    Column("dead_letter", "BIGINT"),
+    Column("parked", "BIGINT"),
+    Column("late", "BIGINT"),
+    Column("suppressed", "BIGINT"),
+    Column("committed_at", "TIMESTAMP"),
+    Column("silver_version", "BIGINT"),
+    Column("offsets", "STRING"),
+)
+
+TABLE_PROPERTIES: Mapping[str, str] = {"delta.enableDeletionVectors": "true"}
+"""What every table gets. No type widening and no change data feed: deltalake refuses tables that have the first."""
+
+
+def silver_columns(contract: Contract) -> tuple[Column, ...]:
+    """Columns of `silver/<table>` over all versions: fields in order of first appearance, refs, meta.
+
+    A field whose type changed in a way that the column cannot follow goes on as `<field>__v<N>`, N being the version
+    that brought the new type. Raises ContractError for types that no table can hold.
+    """
+    fields = _field_columns(contract)
+    refs = [Column(name, "STRING", "ref", field=name) for name in (wire.SUBJECT_REF, *wire.ref_columns(contract.refs))]
+    deleted = [] if contract.mode == "append" else [DELETED_AT]
+    return (*fields, *refs, *SILVER_META, *deleted)
+
+
+def column_of(contract: Contract, field: str) -> str:
+    """The silver column that holds a field of the newest version (KeyError when there is none)."""
+    for column in silver_columns(contract):
+        if column.field == field and column.live:
+            return column.name
+    raise KeyError(f"{contract.id} has no field {field}")
+
+
+def stats_columns(contract: Contract) -> tuple[str, ...]:
+    """Columns whose minimum and maximum Delta may keep: keys, times and coordinates, never a mask or free text."""
+    wanted = (
+        contract.tenant, contract.event_id, *contract.key, contract.event_time, wire.SUBJECT_REF,
+        "_batch", "_version", "_topic", "_partition", "_offset", "_kafka_time", "_published_at",
+    )  # fmt: skip
+    personal = {item.name for item in contract.pii_fields}
+    return tuple(dict.fromkeys(name for name in wanted if name not in personal))
+
+
+def silver_properties(contract: Contract) -> dict[str, str]:
+    """Table properties of silver: masks stay out of column statistics, which outlive an erasure."""
+    return {**TABLE_PROPERTIES, "delta.dataSkippingStatsColumns": ",".join(stats_columns(contract))}
+
+
+def create_sql(
+    path: str,
+    columns: Iterable[Column],
+    cluster_by: Sequence[str] = (),
+    properties: Mapping[str, str] = TABLE_PROPERTIES,
+) -> str:
+    """DDL that creates a Delta table at a path and does nothing when it is there. Clustered columns need statistics."""
+    body = ",\n  ".join(column.ddl for column in columns)
+    cluster = f"\nCLUSTER BY ({', '.join(f'`{name}`' for name in cluster_by)})" if cluster_by else ""
+    listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
+    props = f"\nTBLPROPERTIES ({listed})" if listed else ""
+    return f"CREATE TABLE IF NOT EXISTS delta.`{path}` (\n  {body}\n) USING delta{cluster}{props}"
+
+
+@dataclass
+class _Kept:
+    """A silver column while the versions are gone through."""
+
+    name: str
+    field: str
+    kind: SparkType
+    mask: bool
+    live: bool = True
+
+
+def _field_columns(contract: Contract) -> list[Column]:
+    kept: list[_Kept] = []
+    for version in contract.versions:
+        names = validate(version.avsc)
+        present: set[str] = set()
+        for item in version.avsc["fields"]:
+            name = item["name"]
+            kind = _kind(contract, version.number, item, names)
+            present.add(name)
+            current = next((c for c in kept if c.field == name and c.live), None)
+            both = kind if current is None else sparktype.merge(current.kind, kind)
+            if current is not None and both is not None:
+                current.kind = both
+                continue
+            taken = any(column.name == name for column in kept)
+            if current is not None:
+                current.live = False
+            kept.append(_Kept(f"{name}__v{version.number}" if taken else name, name, kind, "pii" in item))
+        for column in kept:
+            column.live = column.live and column.field in present
+    required = {contract.tenant, contract.event_id} if contract.mode == "append" else set(contract.key)
+    return [
+        Column(c.name, c.kind.sql(), "mask" if c.mask else "field", c.name not in required, c.field, c.live)
+        for c in kept
+    ]
+
+
+def _kind(
+    contract: Contract, number: int, item: Mapping[str, object], names: Mapping[str, dict[str, object]]
+) -> SparkType:
+    space = str(contract.version(number).avsc.get("namespace") or "") or None
+    try:
+        kind = sparktype.of(item["type"], names, space)
+    except NoSparkType as error:
+        raise ContractError(
+            "TYPE",
+            f"field `{item['name']}` of {contract.id} version {number} has a type that no table can hold",
+            file=contract.source_dir / f"v{number}.avsc" if contract.source_dir else None,
+            why=str(error),
+            fix="choose another type",
+        ) from error
+    if "pii" in item:
+        return sparktype.Array(sparktype.STRING) if isinstance(kind, sparktype.Array) else sparktype.STRING
+    return kind
