@@ -2,7 +2,7 @@
 
 settings, errors, log, clock: what a process is told and how it speaks.
 outgoing, alerts, metrics, proof, fault: how it calls out, calls for help, reports and is tested.
-lake, spark, lease, tokens, web: the things it stands on.
+lake, query, spark, lease, tokens, web: the things it stands on.
 """
 
 __version__ = "0.1.0"
