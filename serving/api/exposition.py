@@ -1,0 +1,112 @@
+"""Metrics of all processes as Prometheus text (format 0.0.4).
+
+Every sample carries the label `process`. Only names and labels of `docs/metrics.md` get through: a label that nobody
+foresaw could have any number of values, or a value that no metric may hold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from caudal.metrics import Snapshot
+from serving.api.gold import Gold
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LABELS = frozenset(
+    {"stage", "contract", "code", "component", "host", "group", "mart", "outcome", "process", "quantile",
+     "query", "route", "status", "table"}
+)  # fmt: skip
+LONGEST_VALUE = 80
+MOST_SERIES = 2000
+
+
+@dataclass(frozen=True)
+class Name:
+    """A metric that is known beforehand."""
+
+    type: str
+    help: str
+
+
+NAMES = {
+    "caudal_rows_total": Name("counter", "Rows that a stage has delivered"),
+    "caudal_rejects_total": Name("counter", "Records refused at a stage, by code"),
+    "caudal_duplicates_total": Name("counter", "Records that were already applied"),
+    "caudal_lag": Name("gauge", "Records that wait for a stage"),
+    "caudal_age_seconds": Name("gauge", "Age of records when they became available in a stage, since published_at"),
+    "caudal_breaker_open": Name("gauge", "1 while a circuit breaker leaves a host alone"),
+    "caudal_process_ready": Name("gauge", "1 while a process does its work"),
+    "caudal_process_silent_seconds": Name("gauge", "Seconds since a process last reported"),
+    "caudal_gold_age_seconds": Name("gauge", "Seconds since a publish group was last published"),
+    "caudal_gold_rows": Name("gauge", "Rows of a published mart, all tenants"),
+    "caudal_gold_version": Name("gauge", "Published Delta version of a mart"),
+    "caudal_api_requests_total": Name("counter", "Answers of the API, by route and status"),
+    "caudal_api_seconds_total": Name("counter", "Seconds spent on answers of the API, by route"),
+}
+
+
+class Text:
+    """Collects samples and writes them grouped by name, as the format demands."""
+
+    def __init__(self) -> None:
+        self._series: dict[str, dict[str, float]] = {}
+        self._number = 0
+
+    def add(self, name: str, value: float, **labels: str) -> None:
+        """Add one sample; the same series twice is added up for counters, and the last wins for gauges."""
+        kept = {k: v[:LONGEST_VALUE] for k, v in sorted(labels.items()) if k in LABELS}
+        series = ",".join(f'{k}="{_escaped(v)}"' for k, v in kept.items())
+        group = self._series.setdefault(name, {})
+        if series not in group:
+            if self._number >= MOST_SERIES:
+                return
+            self._number += 1
+        group[series] = group.get(series, 0.0) + value if name.endswith("_total") else value
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for name in sorted(self._series):
+            known = NAMES.get(name)
+            kind = known.type if known else "counter" if name.endswith("_total") else "gauge"
+            lines.append(f"# HELP {name} {known.help if known else 'See docs/metrics.md'}")
+            lines.append(f"# TYPE {name} {kind}")
+            lines.extend(
+                f"{name}{{{series}}} {_number(value)}" if series else f"{name} {_number(value)}"
+                for series, value in sorted(self._series[name].items())
+            )
+        return "\n".join(lines) + "\n"
+
+
+def render(snapshots: Iterable[Snapshot], gold: Gold | None, *, now: float | None = None) -> str:
+    """All processes' numbers and the age of gold as one page."""
+    at = time.time() if now is None else now
+    page = Text()
+    for snapshot in snapshots:
+        process = snapshot.process
+        page.add("caudal_process_ready", 1.0 if snapshot.ready else 0.0, process=process)
+        page.add("caudal_process_silent_seconds", round(max(0.0, at - snapshot.at), 1), process=process)
+        for sample in (*snapshot.counters, *snapshot.gauges):
+            page.add(sample.name, sample.value, **{**sample.labels, "process": process})
+        for entry in snapshot.ages:
+            for quantile, label in (("p50", "0.5"), ("p95", "0.95"), ("p99", "0.99")):
+                page.add(
+                    "caudal_age_seconds",
+                    float(entry.get(quantile, 0.0)),
+                    **{**entry.get("labels", {}), "stage": entry["stage"], "quantile": label, "process": process},
+                )
+    if gold is not None:
+        for mart in gold.marts.values():
+            page.add("caudal_gold_rows", mart.rows, mart=mart.name, group=mart.group)
+            page.add("caudal_gold_version", mart.version, mart=mart.name, group=mart.group)
+            page.add("caudal_gold_age_seconds", round(max(0.0, at - mart.published_ms / 1000), 1), group=mart.group)
+    return str(page)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))

@@ -1,0 +1,171 @@
+"""Published gold: the manifest, loaded once per request, and tables opened at exactly its versions.
+
+Opened tables are kept by (path, table id, version): a version never changes, so nothing has to be invalidated.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from caudal.errors import TransientError
+from caudal.lake import Lake
+from serving.api.errors import NotPublished, NotThere, nearest
+from serving.api.query import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deltalake import DeltaTable
+    from schemas.manifest import Manifest
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Mart:
+    """One published mart. `rows` counts all tenants: it is for operators only."""
+
+    name: str
+    group: str
+    cycle: str
+    published_ms: int
+    path: str
+    table_id: str
+    version: int
+    rows: int
+
+    @property
+    def etag(self) -> str:
+        """The published version as an entity tag; the table's id is in it because a rebuilt table is another."""
+        return f'W/"{self.name}.{self.table_id[:8]}.{self.version}"'
+
+
+@dataclass(frozen=True)
+class Gold:
+    """All marts that the manifest of one moment names."""
+
+    number: int
+    marts: Mapping[str, Mart]
+    missing: tuple[str, ...]
+    """Publish groups that have not published yet."""
+
+    def mart(self, name: str) -> Mart:
+        """The mart of that name. Raises NotPublished while a group is still to come, else NotThere."""
+        if name in self.marts:
+            return self.marts[name]
+        if self.missing:
+            raise NotPublished(f"group {', '.join(self.missing)} has not passed its first gate")
+        raise NotThere("there is no such mart", fix=nearest(name, self.marts))
+
+
+class Kept(Generic[K, V]):
+    """The latest `most` values by key, made at most once at a time each; safe between threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """The kept value, or a made one. Two threads may make the same value; both get a good one."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
+        return value
+
+
+class Reader:
+    """Reads published gold from one lake."""
+
+    def __init__(self, lake: Lake, *, groups: tuple[str, ...], open_tables: int) -> None:
+        self._lake, self._groups = lake, groups
+        self._tables: Kept[tuple[str, int, str], DeltaTable] = Kept(open_tables)
+        self._counts: Kept[tuple[str, int, str, str], int] = Kept(open_tables * 16)
+
+    def current(self) -> Gold:
+        """The published state now. Raises NotPublished when no group has published."""
+        from schemas.manifest import load_current
+
+        manifest = load_current(self._lake)
+        if manifest is None or not manifest.groups:
+            raise NotPublished("no cycle has passed its gate since this lake was made")
+        return self._gold(manifest)
+
+    def _gold(self, manifest: Manifest) -> Gold:
+        marts = {
+            name: Mart(name, group, str(entry.cycle), entry.published_at_ms, self._address(table.path),
+                       table.table_id, table.version, table.rows)
+            for group, entry in manifest.groups.items()
+            for name, table in entry.tables.items()
+        }
+        return Gold(manifest.number, marts, tuple(g for g in self._groups if g not in manifest.groups))
+
+    def _address(self, path: str) -> str:
+        """A path of the manifest as deltalake opens it: absolute, or relative to the lake."""
+        if path.startswith(("/", "s3://", "s3a://", "file://")):
+            return path.replace("s3a://", "s3://", 1)
+        return f"{self._lake.uri}/{path}"
+
+    def open(self, path: str, version: int, table_id: str = "") -> DeltaTable:
+        """The table at that version. Raises TransientError when storage does not answer."""
+        from deltalake import DeltaTable
+
+        options = self._lake.storage_options
+        try:
+            return self._tables.get(
+                (path, version, table_id), lambda: DeltaTable(path, version=version, storage_options=options)
+            )
+        except Exception as error:
+            raise TransientError(
+                "a published table cannot be opened", where=f"version {version}", why=type(error).__name__,
+                fix="see the runbook under CDL-GOLD-OPEN", code="CDL-GOLD-OPEN",
+            ) from error
+
+    def columns(self, table: DeltaTable) -> tuple[Column, ...]:
+        """The columns that may be asked for, in the table's order; binary ones are not shown."""
+        fields: list[dict[str, Any]] = json.loads(table.schema().to_json())["fields"]
+        return tuple(Column(f["name"], kind(f["type"])) for f in fields if f["type"] != "binary")
+
+    def count(self, mart: Mart, tenant: str | None) -> int:
+        """Rows of one tenant, or of all for None."""
+        if tenant is None:
+            return mart.rows
+        from serving.api.scope import select
+
+        def counted() -> int:
+            table = self.open(mart.path, mart.version, mart.table_id)
+            return int(select(table, tenant, "SELECT count(*) AS n FROM mart").to_pylist()[0]["n"])
+
+        return self._counts.get((mart.path, mart.version, mart.table_id, tenant), counted)
+
+
+def kind(delta_type: object) -> str:
+    """The kind of a Delta column's type, as `query.Column` names it."""
+    if not isinstance(delta_type, str):
+        return "other"
+    if delta_type.startswith("decimal"):
+        return "decimal"
+    return {
+        "string": "text",
+        "long": "integer",
+        "integer": "integer",
+        "short": "integer",
+        "byte": "integer",
+        "double": "double",
+        "float": "double",
+        "boolean": "boolean",
+        "date": "date",
+        "timestamp": "time",
+    }.get(delta_type, "other")
