@@ -79,15 +79,23 @@ class Api:
         if etag in request.headers.get("if-none-match", "").split(", "):
             return Response(status_code=304, headers={"ETag": etag})
         table = self.reader.open(place.path, place.version, found.table_id if place.path == found.path else "")
-        query = parse(given, self.reader.columns(table), default_limit=self.limits.default_limit,
-                      max_limit=self.limits.max_limit)  # fmt: skip
+        query = parse(
+            given, self.reader.columns(table), default_limit=self.limits.default_limit, max_limit=self.limits.max_limit
+        )
         query = Query(query.columns, query.filters, query.order, query.limit, place.offset)
         page = answer.rows(select(table, who.tenant, query.sql(extra=1)))
         following = None
         if len(page) > query.limit:
             following = self.cursors.write(
-                Place(mart, place.path, place.version, place.published_ms, place.offset + query.limit, bound,
-                      place.expires)  # fmt: skip
+                Place(
+                    mart,
+                    place.path,
+                    place.version,
+                    place.published_ms,
+                    place.offset + query.limit,
+                    bound,
+                    place.expires,
+                )
             )
         body = {
             "table": mart,
@@ -109,8 +117,7 @@ class Api:
             raise NotThere
         if len(page) > 1:
             raise BadQuery("more than one row has this value", where=column, fix=f"GET /v1/gold/{mart}?{column}=…")
-        body = {"table": mart, "version": found.version, "age_s": status.age_s(found.published_ms, now),
-                "row": page[0]}  # fmt: skip
+        body = {"table": mart, "version": found.version, "age_s": status.age_s(found.published_ms, now), "row": page[0]}
         return JSONResponse(body, headers={"ETag": found.etag})
 
     def status(self, request: Request) -> Response:

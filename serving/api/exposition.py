@@ -15,9 +15,23 @@ from serving.api.gold import Gold
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LABELS = frozenset(
-    {"stage", "contract", "code", "component", "host", "group", "mart", "outcome", "process", "quantile",
-     "query", "route", "status", "table"}
-)  # fmt: skip
+    {
+        "stage",
+        "contract",
+        "code",
+        "component",
+        "host",
+        "group",
+        "mart",
+        "outcome",
+        "process",
+        "quantile",
+        "query",
+        "route",
+        "status",
+        "table",
+    }
+)
 LONGEST_VALUE = 80
 MOST_SERIES = 2000
 

@@ -105,8 +105,16 @@ class Reader:
 
     def _gold(self, manifest: Manifest) -> Gold:
         marts = {
-            name: Mart(name, group, str(entry.cycle), entry.published_at_ms, self._address(table.path),
-                       table.table_id, table.version, table.rows)
+            name: Mart(
+                name,
+                group,
+                str(entry.cycle),
+                entry.published_at_ms,
+                self._address(table.path),
+                table.table_id,
+                table.version,
+                table.rows,
+            )
             for group, entry in manifest.groups.items()
             for name, table in entry.tables.items()
         }
@@ -129,8 +137,11 @@ class Reader:
             )
         except Exception as error:
             raise TransientError(
-                "a published table cannot be opened", where=f"version {version}", why=type(error).__name__,
-                fix="see the runbook under CDL-GOLD-OPEN", code="CDL-GOLD-OPEN",
+                "a published table cannot be opened",
+                where=f"version {version}",
+                why=type(error).__name__,
+                fix="see the runbook under CDL-GOLD-OPEN",
+                code="CDL-GOLD-OPEN",
             ) from error
 
     def columns(self, table: DeltaTable) -> tuple[Column, ...]:

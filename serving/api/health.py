@@ -69,7 +69,7 @@ def _timed(probe: Callable[[], None]) -> Answer:
     started = time.perf_counter()
     try:
         probe()
-    except Exception as error:  # whatever a client library raises means the same here: not ready
+    except Exception as error:  # noqa: BLE001  whatever a client library raises means the same here: not ready
         return Answer(False, _ms(started), type(error).__name__)
     return Answer(True, _ms(started))
 
@@ -80,10 +80,11 @@ def _ms(started: float) -> float:
 
 def probes(settings: Settings, lake: Lake, deadline_s: float) -> dict[str, Callable[[], None]]:
     """The dependencies of an install: broker, registry, feature store, lake. Clients are made at first use."""
+    patience = deadline_s * 0.8  # the client gives up before we do, so that its reason is heard
     return {
-        "kafka": _kafka(settings, deadline_s),
-        "registry": _registry(settings, deadline_s),
-        "redis": _redis(settings, deadline_s),
+        "kafka": _kafka(settings, patience),
+        "registry": _registry(settings, patience),
+        "redis": _redis(settings, patience),
         "lake": lambda: _lake(lake),
     }
 

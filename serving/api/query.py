@@ -79,8 +79,11 @@ def parse(
     filters: list[Filter] = []
     for name, value in parameters:
         if len(value) > LONGEST_VALUE and name != "cursor":
-            raise BadQuery("a value is too long", where=name if name in known else "query",
-                           why=f"longer than {LONGEST_VALUE} characters")
+            raise BadQuery(
+                "a value is too long",
+                where=name if name in known else "query",
+                why=f"longer than {LONGEST_VALUE} characters",
+            )
         if name in RESERVED:
             if name in single:
                 raise BadQuery("a parameter is given twice", where=name)

@@ -36,7 +36,7 @@ def coded(metrics: Metrics) -> type[APIRoute]:
                 started = time.perf_counter()
                 try:
                     response = await work(request)
-                except Exception as error:  # the caller gets a coded answer, never a stack trace
+                except Exception as error:  # noqa: BLE001  the caller gets a coded answer, never a stack trace
                     response = refuse(error, route)
                 for name, value in HEADERS.items():
                     response.headers.setdefault(name, value)
