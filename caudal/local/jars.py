@@ -101,7 +101,7 @@ def jars_of(folder: Path, name: str) -> list[Path]:
     Raises:
         JarsError: the set was never resolved, or not to its end.
     """
-    target = folder / name
+    target = (folder / name).resolve()
     if not (target / FINISHED).is_file():
         raise JarsError(
             what=f"the Java archives of the set '{name}' are not there",
@@ -160,9 +160,7 @@ def resolve(
             raise failures[0]
 
 
-def _guarded(
-    wanted: JarSet, folder: Path, java: str, say: Callable[[str], None], failures: list[JarsError]
-) -> None:
+def _guarded(wanted: JarSet, folder: Path, java: str, say: Callable[[str], None], failures: list[JarsError]) -> None:
     try:
         _resolve_one(wanted, folder, java, say)
     except JarsError as error:
@@ -191,9 +189,7 @@ def _resolve_one(wanted: JarSet, folder: Path, java: str, say: Callable[[str], N
     say(f"jars: {wanted.name} complete, {len(jars)} archives, {total:.1f} MB in {time.monotonic() - began:.0f} s")
 
 
-def _run_ivy(
-    wanted: JarSet, module: Path, cache: Path, part: Path, java: str, say: Callable[[str], None]
-) -> None:
+def _run_ivy(wanted: JarSet, module: Path, cache: Path, part: Path, java: str, say: Callable[[str], None]) -> None:
     command = [java, "-Xmx192m", "-cp", str(_ivy_jar()), "org.apache.ivy.Main", "-ivy", str(module)]
     command += ["-cache", str(cache), "-retrieve", f"{part}/[artifact]-[revision].[ext]", "-types", "jar", "bundle"]
     expected = _locked().get(wanted.name, {})
@@ -203,7 +199,8 @@ def _run_ivy(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
-    said, last, tail = time.monotonic(), "", []
+    said, last = time.monotonic(), ""
+    tail: list[str] = []
     for line in process.stdout:
         tail = [*tail[-40:], line.strip()]
         if line.startswith("downloading "):
