@@ -127,7 +127,8 @@ def _labels(entity: Entity, label_state: bytes, as_of: int) -> bytes:
     rows = labels(label_state)
     at = u48(rows, "at") & (FRAUD_BIT - 1)
     wanted = (u48(rows, "ms") <= as_of) & (at > as_of - entity.lookback_ms) & (at <= as_of - entity.risk_delay_ms)
-    return b"".join(label_state[HEADER + RECORD * i : HEADER + RECORD * (i + 1)] for i in np.flatnonzero(wanted).tolist())
+    places = [HEADER + RECORD * i for i in np.flatnonzero(wanted).tolist()]
+    return b"".join(label_state[p : p + RECORD] for p in places)
 
 
 def _frauds(judged: bytes) -> Ints:
@@ -141,7 +142,8 @@ def _frauds(judged: bytes) -> Ints:
 
 def _risk(entity: Entity, width: int, times: Ints, rows: np.ndarray, frauds: Ints, as_of: int) -> list[float]:
     """How many events the delayed window holds, and which share of them is known to be fraud."""
-    start, end = np.searchsorted(times, [as_of - entity.risk_delay_ms - width, as_of - entity.risk_delay_ms], side="right")
+    until = as_of - entity.risk_delay_ms
+    start, end = np.searchsorted(times, [until - width, until], side="right")
     n = int(end - start)
     if not n or not len(frauds):
         return [float(n), 0.0]

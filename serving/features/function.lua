@@ -2,7 +2,7 @@
 -- The only writer of feature states. Layout: serving/features/state.py, whose `rebuild` is the reference for every byte.
 -- Numbers are compared, never strings: Lua's string order follows the locale.
 local HEAD, REC = 32, 24
-local EMPTY = '\0\1' .. string.rep('\0', HEAD - 2)
+local EMPTY = '\0\1' .. ('\0'):rep(HEAD - 2)
 
 -- Time and id of the record at index i, from 0.
 local function key_at(s, i)

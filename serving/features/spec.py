@@ -136,7 +136,8 @@ def _entity(name: str, raw: Mapping[str, Any]) -> Entity:
     _only(raw, known, name)
     holds = (str(raw["holds"][0]), str(raw["holds"][1]))
     if unknown := set(raw["aggregate"]) - set(AGGREGATES):
-        raise SpecError("an unknown aggregate", where=f"{name}: {', '.join(sorted(unknown))}", fix=f"one of {AGGREGATES}")
+        where = f"{name}: {', '.join(sorted(unknown))}"
+        raise SpecError("an unknown aggregate", where=where, fix=f"one of {AGGREGATES}")
     cap = int(raw["cap"])
     # The count in the header has 16 bits; a Function that moves more than this blocks the server for long.
     if not 1 <= cap <= 8192:

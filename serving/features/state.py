@@ -1,9 +1,9 @@
 """The packed state of one entity: bytes that depend on a set of records only, never on how they arrived.
 
 Big-endian. Header of 32 bytes: u16 version | u16 n | u48 horizon | u48 born | 16 reserved. `horizon` is the largest
-time of a record that was ever evicted or refused (0: none), `born` the smallest account creation seen (0: unknown). Then
-n records of 24 bytes by (time, hash): u48 ms | u48 hash of the id | 12 bytes of content. The same time and hash with
-other content: the larger content stays, so that order never decides.
+time of a record that was ever evicted or refused (0: none), `born` the smallest account creation seen (0: unknown).
+Then n records of 24 bytes by (time, hash): u48 ms | u48 hash of the id | 12 bytes of content. The same time and hash
+with other content: the larger content stays, so that order never decides.
 
 Content of an event: i32 cents | u32 | u32 (hashes of the two fields that the entity's records hold, 0 for null).
 Content of a label: u48 hash of the transaction's id | u48 time of the transaction, its top bit set for fraud.
@@ -28,15 +28,9 @@ FRAUD_BIT = 1 << 47
 # Amounts are signed 32-bit cents: R$ 21.4 million. The contract's own rule refuses more than 20 million.
 MAX_CENTS = 2**31 - 1
 
-EVENT = np.dtype(
-    [("ms_hi", ">u2"), ("ms_lo", ">u4"), ("id_hi", ">u2"), ("id_lo", ">u4"), ("cents", ">i4"), ("a", ">u4"), ("b", ">u4")]
-)
-LABEL = np.dtype(
-    [
-        ("ms_hi", ">u2"), ("ms_lo", ">u4"), ("id_hi", ">u2"), ("id_lo", ">u4"),
-        ("of_hi", ">u2"), ("of_lo", ">u4"), ("at_hi", ">u2"), ("at_lo", ">u4"),
-    ]
-)  # fmt: skip
+KEY = [("ms_hi", ">u2"), ("ms_lo", ">u4"), ("id_hi", ">u2"), ("id_lo", ">u4")]
+EVENT = np.dtype([*KEY, ("cents", ">i4"), ("a", ">u4"), ("b", ">u4")])
+LABEL = np.dtype([*KEY, ("of_hi", ">u2"), ("of_lo", ">u4"), ("at_hi", ">u2"), ("at_lo", ">u4")])
 Ints = NDArray[np.int64]
 
 
@@ -58,7 +52,7 @@ def pack_event(ms: int, event: int, cents: int, a: int, b: int) -> bytes:
 def pack_label(known_ms: int, label: int, transaction: int, at_ms: int, is_fraud: bool) -> bytes:
     """One label's record: since when it is known, its own hash48, and what it says about which transaction."""
     at = at_ms | FRAUD_BIT if is_fraud else at_ms
-    return known_ms.to_bytes(6, "big") + label.to_bytes(6, "big") + transaction.to_bytes(6, "big") + at.to_bytes(6, "big")
+    return b"".join(number.to_bytes(6, "big") for number in (known_ms, label, transaction, at))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 Keys (the braces are Redis Cluster's hash tags: all keys of one ref lie on one node, as the Function needs):
 `fs:<version>:<tenant>:<entity>:{<ref>}` a state, `fl:…` its labels, `fs:gone:<tenant>:{<ref>}` a tombstone,
-`fs:<version>:positions` how far each Kafka partition is in the store, `decision:<tenant>:<event id>` a decision's bytes.
+`fs:<version>:positions` how far each Kafka partition is in the store, `decision:<tenant>:<event id>` a decision.
 
 Positions are written in the pipeline that wrote the states, so whatever part of its memory a server loses, it says
-itself from where to read again. Promise: a method either did all it says or raises StoreAway; everything may be repeated.
+itself from where to read again. Promise: a method did all it says or raises StoreAway; everything may be repeated.
 """
 
 from __future__ import annotations
@@ -103,16 +103,16 @@ class Store:
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
         )
         self._decision_ms = decision_ms
-        self._away: tuple[type[Exception], ...] = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
-        self._refused: type[Exception] = redis.ResponseError
+        loading = redis.exceptions.BusyLoadingError
+        self._away: tuple[type[Exception], ...] = (redis.ConnectionError, redis.TimeoutError, loading)
 
     def load(self) -> None:
         """Load the Function; replaces an older one."""
         code = files("serving.features").joinpath("function.lua").read_text(encoding="utf-8")
-        self._send([("FUNCTION", "LOAD", "REPLACE", code)])
+        self._one("FUNCTION", "LOAD", "REPLACE", code)
 
     def run(self, batch: Batch) -> list[Any]:
-        """Send everything in one pipeline; answers in order. Raises StoreAway; then nothing, a part or all was written."""
+        """Send everything in one pipeline; answers in order. On StoreAway nothing, a part or all was written."""
         if not batch.commands:
             return []
         answers = self._send(batch.commands)
@@ -127,7 +127,7 @@ class Store:
     def first(self, decisions: Sequence[tuple[str, bytes]]) -> list[bytes]:
         """Store each decision's bytes unless there are some already; answers the bytes that hold from now on."""
         commands = [("SET", key, value, "PX", self._decision_ms, "NX", "GET") for key, value in decisions]
-        answers = self._send(commands) if commands else []
+        answers = self._send(commands, get=True) if commands else []
         out = []
         for (_, mine), stored in zip(decisions, answers, strict=True):
             if isinstance(stored, Exception):
@@ -155,7 +155,7 @@ class Store:
         return {k.decode(): int(v) for k, v in pairs}
 
     def forget(self, tenant: str, ref: str, entities: Sequence[str]) -> None:
-        """Erase a ref: tombstone first, then its keys. The tombstone has no end; lifting it is the eraser's business."""
+        """Erase a ref: tombstone first, then its keys. Lifting the tombstone is the eraser's."""
         keys = [make(tenant, e, ref) for e in entities for make in (state_key, label_key)]
         self._send([("SET", gone_key(tenant, ref), b"1"), ("DEL", *keys)])
 
@@ -164,7 +164,7 @@ class Store:
         return bool(self._one("EXISTS", gone_key(tenant, ref)))
 
     def keys(self) -> Iterator[tuple[str, str, str]]:
-        """(tenant, entity, ref) of every state, in no order; tenants may hold colons, entities and refs in braces not."""
+        """(tenant, entity, ref) of every state, in no order."""
         prefix = f"fs:{VERSION}:"
         try:
             for raw in self._client.scan_iter(match=f"{prefix}*", count=1000):
@@ -191,11 +191,11 @@ class Store:
             raise StoreAway("the feature store refused a command", why=type(answer).__name__) from answer
         return answer
 
-    def _send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def _send(self, commands: Sequence[tuple[Any, ...]], **parse: Any) -> list[Any]:
         try:
             pipeline = self._client.pipeline(transaction=False)
             for command in commands:
-                pipeline.execute_command(*command)
+                pipeline.execute_command(*command, **parse)
             answers: list[Any] = pipeline.execute(raise_on_error=False)
         except self._away as error:
             raise _away(error) from error
