@@ -1,0 +1,103 @@
+"""The contracts a publisher knows: read from their topic to its end, then followed in the background."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from caudal import log
+from caudal.errors import TransientError
+from producers.errors import UnknownContract
+
+if TYPE_CHECKING:
+    from schemas.distribution import Released
+
+
+class Feed(Protocol):
+    """What `schemas.distribution.ContractFeed` offers."""
+
+    def read_to_end(self) -> dict[str, "Released"]: ...
+
+    def poll(self, timeout: float) -> "list[Released]": ...
+
+    def close(self) -> None: ...
+
+
+class Contracts:
+    """Released contracts by id. Nothing is ever registered or made here: an unknown contract is an error.
+
+    The feed is opened at the first question, so that building a publisher connects to nothing.
+    """
+
+    def __init__(self, open_feed: Callable[[], Feed], poll_s: float) -> None:
+        self._open_feed, self._poll_s = open_feed, poll_s
+        self._released: dict[str, Released] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def fixed(cls, released: "Mapping[str, Released]") -> "Contracts":
+        """Contracts that never change, for tests and tools without a broker."""
+        return cls(lambda: _Fixed(dict(released)), 3600)
+
+    def get(self, contract_id: str) -> "Released":
+        """The newest release of a contract. Raises UnknownContract, or a TransientError when the feed is away."""
+        if self._thread is None:
+            self._start()
+        try:
+            return self._released[contract_id]
+        except KeyError:
+            raise UnknownContract(
+                "no such contract was released", where=contract_id, fix="run `caudal contract apply`"
+            ) from None
+
+    def ids(self) -> list[str]:
+        """Ids of all released contracts, sorted."""
+        if self._thread is None:
+            self._start()
+        return sorted(self._released)
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                feed = self._open_feed()
+                try:
+                    self._released = dict(feed.read_to_end())
+                except BaseException:
+                    feed.close()
+                    raise
+                self._thread = threading.Thread(target=self._follow, args=(feed,), name="contracts", daemon=True)
+                self._thread.start()
+
+    def _follow(self, feed: Feed) -> None:
+        try:
+            while not self._stop.is_set():
+                try:
+                    for released in feed.poll(self._poll_s):
+                        self._released[released.contract.id] = released
+                except TransientError as error:
+                    # What is known keeps working; the next look may succeed.
+                    log.get("publish").warning("contracts_away", code=error.code)
+                    self._stop.wait(self._poll_s)
+        finally:
+            feed.close()
+
+
+class _Fixed:
+    def __init__(self, released: "dict[str, Released]") -> None:
+        self._released, self._closed = released, threading.Event()
+
+    def read_to_end(self) -> "dict[str, Released]":
+        return self._released
+
+    def poll(self, timeout: float) -> "list[Released]":
+        self._closed.wait(timeout)
+        return []
+
+    def close(self) -> None:
+        self._closed.set()
