@@ -31,6 +31,7 @@ class Window:
 class Entity:
     """One kind of entity: where its ref stands in the source, what its records hold, what is folded from them.
 
+    Windows go from short to long.
     `distinct` pairs a plural with the record's slot (0 or 1); `risk_delay_ms` 0 means no label risk.
     """
 
@@ -147,7 +148,7 @@ def _entity(name: str, raw: Mapping[str, Any]) -> Entity:
         ref=str(raw["ref"]),
         holds=holds,
         cap=cap,
-        windows=tuple(_window(str(w)) for w in raw["windows"]),
+        windows=tuple(sorted((_window(str(w)) for w in raw["windows"]), key=lambda w: w.ms)),
         aggregates=tuple(raw["aggregate"]),
         distinct=tuple((str(plural), holds.index(field)) for plural, field in raw.get("distinct", {}).items()),
         since_last=bool(raw.get("since_last", False)),
