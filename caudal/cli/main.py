@@ -7,6 +7,7 @@ unreachable, try again; 7 an invariant is broken; 10 changes are pending; 130 an
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import signal
 import sys
 from typing import Annotated
@@ -43,7 +44,7 @@ STAGES = {
 }
 # Modules whose typer app brings verbs of its own: (module, group name or None for top-level verbs).
 MOUNTED = (
-    ("caudal.cli.demo", None),
+    ("caudal.cli.demo.verb", None),
     ("caudal.cli.platform", None),
     ("caudal.cli.verify", None),
     ("caudal.cli.contract", "contract"),
@@ -89,6 +90,8 @@ def version(output: OutputOption = Output.human) -> None:
 
 
 for module_name, group in MOUNTED:
+    if importlib.util.find_spec(module_name) is None:
+        continue
     mounted = importlib.import_module(module_name)
     app.add_typer(mounted.app, name=group)
 
