@@ -80,7 +80,7 @@ class Origin:
         }
 
 
-_Rule = tuple[str, bool, Callable[[Mapping[str, object]], bool | None]]
+_Rule = tuple[str, Callable[[Mapping[str, object]], bool]]
 
 
 class Recipe:
@@ -128,10 +128,9 @@ class Recipe:
     def _finish(
         self, event: Mapping[str, Any], wire: dict[str, object], origin: Origin, index: int
     ) -> Prepared | Refused:
-        if self._after:
-            broken = _broken(self._after, {name: _shown(value) for name, value in wire.items()})
-            if broken:
-                return Refused(broken, "", index)
+        broken = _broken(self._after, wire)
+        if broken:
+            return Refused(broken, "", index)
         contract = self.contract
         wire[ORIGIN_FIELD] = origin.record(index)
         key = message_key([event[name] for name in contract.message_key])
@@ -157,30 +156,17 @@ _PENDING = Refused("", "")
 
 
 def _rules(contract: Contract) -> tuple[tuple[_Rule, ...], tuple[_Rule, ...]]:
-    """Rules that refuse a record: those on plain fields, judged before sealing, and those that need masks or refs."""
-    late = {SUBJECT_REF, *ref_columns(contract.refs), *(item.name for item in contract.pii_fields)}
+    """Rules that refuse a record: those on its own fields, judged before anything is sealed, and those on refs."""
+    refs = {SUBJECT_REF, *ref_columns(contract.refs)}
     before: list[_Rule] = []
     after: list[_Rule] = []
     for rule in contract.quality:
         if rule.on_fail == "reject":
             columns = {column.name for column in sqlglot.parse_one(rule.rule, dialect="spark").find_all(exp.Column)}
-            compiled = (rule.dead_letter_code, rule.nulls == "pass", rules.compile_python(rule, contract))
-            (after if columns & late else before).append(compiled)
+            compiled = (rule.dead_letter_code, rules.compile_python(rule, contract))
+            (after if columns & refs else before).append(compiled)
     return tuple(before), tuple(after)
 
 
 def _broken(judged: Sequence[_Rule], record: Mapping[str, object]) -> str | None:
-    for code, nulls_pass, verdict in judged:
-        answer = verdict(record)
-        if answer is False or (answer is None and not nulls_pass):
-            return code
-    return None
-
-
-def _shown(value: object) -> object:
-    """A wire value as silver shows it: the mask of a sealed one."""
-    if isinstance(value, Mapping) and value.keys() == {"mask", "token"}:
-        return value["mask"]
-    if isinstance(value, list) and value and isinstance(value[0], Mapping) and value[0].keys() == {"mask", "token"}:
-        return [entry["mask"] for entry in value]
-    return value
+    return next((code for code, passes in judged if not passes(record)), None)
