@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
 
-from caudal import settings
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, table
 
 app = typer.Typer(help="Show the configuration and where each value comes from.", no_args_is_help=True)
@@ -30,6 +28,8 @@ def show(
     output: OutputOption = Output.human,
 ) -> None:
     """Show every setting; secrets are masked. Example: caudal config show --origin"""
+    from caudal import settings
+
     loaded = settings.load({"data_dir": data})
     rows = [(path, _shown(path, value), loaded.origin(path)) for path, value in _walk(loaded.model_dump())]
     records = [{"setting": p, "value": v, **({"origin": o} if origin else {})} for p, v, o in rows]
@@ -47,6 +47,8 @@ def _walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _shown(path: str, value: Any) -> str:
+    from pydantic import SecretStr
+
     if isinstance(value, SecretStr):
         return MASK if value.get_secret_value() else ""
     if isinstance(value, list) and any(isinstance(item, SecretStr) for item in value):

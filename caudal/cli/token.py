@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from caudal import settings, tokens
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step
 from caudal.errors import UsageError
+
+if TYPE_CHECKING:
+    from caudal import tokens
 
 app = typer.Typer(help="Make tokens. They are shown once.", no_args_is_help=True)
 ROLES = ("ingest", "reader", "scorer", "operator")
@@ -29,6 +31,8 @@ def issue(
     output: OutputOption = Output.human,
 ) -> None:
     """Make a token. Example: caudal token issue ingest --tenant acme --contract product.event"""
+    from caudal import settings, tokens
+
     if role not in ROLES or (tenant is None and role in ("ingest", "reader")):
         raise UsageError("the token needs a known role and, for ingest and reader, a tenant", fix="see --help")
     store = tokens.open_store(settings.load({"data_dir": data}).data_dir)

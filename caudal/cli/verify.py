@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal import log, settings
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
 from caudal.errors import Exit
 
@@ -24,6 +23,7 @@ def verify(
     1 conservation, 2 no plaintext, 3 only tested gold, 4 one truth for features, 5 replay, 6 isolation,
     7 idempotence. Works beside a running install. Examples: caudal verify · caudal verify --invariant 2 -o json
     """
+    from caudal import log, settings
     from caudal.cli.proofs import prove, verdict
 
     loaded = settings.load({"data_dir": data})

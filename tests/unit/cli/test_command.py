@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,11 @@ def test_a_release_reaches_only_the_installs_own_contracts(tmp_path: Path) -> No
     assert prepare.release("commerce.order", 2, mine) is False
     assert (mine / "commerce" / "order" / "v2.avsc").exists()
     assert not (packaged / "commerce" / "order" / "v2.avsc").exists()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Help answers at once, because stages and their libraries are imported by the verb that needs them."""
+    code = "import sys, caudal.cli.main; print(' '.join(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"pydantic", "structlog", "pyspark", "dbt", "fastapi", "numpy", "deltalake", "confluent_kafka", "sqlglot"}
+    assert not heavy & set(done.stdout.split())
