@@ -11,6 +11,8 @@ from typing import Any
 from schemas.avro import NAMED, PRIMITIVES, SchemaInvalid, full_name, space_of, validate
 from schemas.registry.refusals import invalid_schema
 
+_KINDS = [*PRIMITIVES, *NAMED, "array", "map"]
+
 
 @dataclass(frozen=True, order=True)
 class Reference:
@@ -104,8 +106,7 @@ def _put_in(node: Any, space: str | None, waiting: dict[str, Any]) -> Any:
     for key in ("items", "values"):
         if key in node:
             changed[key] = _put_in(node[key], inner, waiting)
-    if (not isinstance(node.get("type"), str) and "type" in node) or (
-        isinstance(node.get("type"), str) and node["type"] not in (*PRIMITIVES, *NAMED, "array", "map")
-    ):
+    # A string here is the node's own kind, unless it names another type.
+    if "type" in node and node["type"] not in _KINDS:
         changed["type"] = _put_in(node["type"], inner, waiting)
     return changed

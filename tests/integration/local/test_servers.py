@@ -32,7 +32,9 @@ def test_valkey_runs_functions(redis_url: str) -> None:
     import redis
 
     client: Any = redis.Redis.from_url(redis_url)
-    client.function_load("#!lua name=smoke\nredis.register_function('smoke', function(k, a) return 7 end)", replace=True)
+    client.function_load(
+        "#!lua name=smoke\nredis.register_function('smoke', function(k, a) return 7 end)", replace=True
+    )
     assert client.fcall("smoke", 0) == 7
     client.close()
 
@@ -43,8 +45,8 @@ def test_the_bucket_keeps_versions_and_encrypts(s3: S3Access) -> None:
 
     bucket = client(s3.endpoint, Keys(s3.access_key, s3.secret_key, ""))
     answers = [bucket.put_object(Bucket=s3.bucket, Key="smoke/x", Body=body) for body in (b"1", b"2")]
-    assert ["AES256", "AES256"] == [a["ServerSideEncryption"] for a in answers]
-    assert 2 == len(bucket.list_object_versions(Bucket=s3.bucket, Prefix="smoke/x")["Versions"])
+    assert [a["ServerSideEncryption"] for a in answers] == ["AES256", "AES256"]
+    assert len(bucket.list_object_versions(Bucket=s3.bucket, Prefix="smoke/x")["Versions"]) == 2
 
 
 def test_servers_listen_on_loopback_only(redis_url: str) -> None:
@@ -73,4 +75,4 @@ def test_spark_writes_delta_on_s3_and_deltalake_reads_it(spark_s3: Any, s3: S3Ac
     }
     table = deltalake.DeltaTable(f"s3://{path}", storage_options=options)
     rows = deltalake.QueryBuilder().register("t", table).execute("select sum(id) s from t").read_all()
-    assert [10] == rows["s"].to_pylist()
+    assert rows["s"].to_pylist() == [10]
