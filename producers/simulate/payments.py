@@ -175,10 +175,10 @@ class Timeline:
             self.facts = Facts(self._settings, generate(self._recipe))
 
     def _waiting(self, row: int) -> list[tuple[int, int]]:
-        """Labels of frauds before `row` that become known after it."""
+        """Labels of frauds before `row` that became known after the payment before it: those may not be out yet."""
         self._extend(row)
         facts = self.facts
-        now = facts.occurred_ms(row)
+        now = facts.occurred_ms(max(0, row - 1))
         frauds = facts.payments.is_fraud[:row].nonzero()[0]
         due = ((facts.labelled_ms(int(fraud)), int(fraud)) for fraud in frauds)
         return [pair for pair in due if row and pair[0] > now]

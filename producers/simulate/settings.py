@@ -11,17 +11,13 @@ class SimulateSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(default=0, ge=0, description="the same seed plays the same people, amounts and frauds")
-    start: datetime = Field(
-        default=datetime(2026, 1, 1, tzinfo=UTC), description="simulated time of the first payment"
-    )
+    start: datetime = Field(default=datetime(2026, 1, 1, tzinfo=UTC), description="simulated time of the first payment")
 
     payments_per_s: float = Field(default=85.0, ge=0, description="transactions a second once the history is out")
     customers: int = Field(default=300, ge=1, description="people who pay")
     terminals: int = Field(default=2_000, ge=1, description="merchants; fewer make each one's risk visible sooner")
     history_days: int = Field(default=40, ge=1, description="simulated days published at full speed at the start")
-    history_batch: int = Field(
-        default=500, ge=1, description="transactions sealed together in the history"
-    )
+    history_batch: int = Field(default=500, ge=1, description="transactions sealed together in the history")
 
     webhooks_per_s: float = Field(default=8.0, ge=0, description="changes of orders and customers a second, all shops")
     shops: int = Field(default=4, ge=1, le=8)
