@@ -57,17 +57,21 @@ class Publisher:
         source: str,
         run: str | None = None,
         metrics: Metrics | None = None,
+        deadline_s: float | None = None,
         contracts: Contracts | None = None,
         vault: Vault | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`source` and `run` are stamped on every event as its origin. The last three are for sharing and for tests."""
+        """`source` and `run` are stamped on every event as its origin; `deadline_s` replaces the setting.
+
+        `contracts`, `vault` and `clock` are for sharing between publishers, and for tests.
+        """
         self._settings, self._own = settings, settings.section("producers", ProducersSettings)
         self._source, self._run, self._metrics = source, run, metrics
         self._contracts = contracts or Contracts(_feed(settings), self._own.contract_poll_s)
         self._vault, self._owns_vault = vault, vault is None
         self._clock = clock or SystemClock()
-        self._delivery = Delivery(settings)
+        self._delivery = Delivery(settings, deadline_s)
         self._recipes: dict[tuple[str, int], tuple[Released, Recipe]] = {}
         self._lock = threading.Lock()
         self._prepared, self._flagged, self._refused = 0, 0, Counter[str]()
@@ -108,14 +112,18 @@ class Publisher:
         positions: Sequence[str | None] | None = None,
         version: int | None = None,
         headers: Headers = (),
+        source: str | None = None,
+        run: str | None = None,
     ) -> list[Prepared | Refused]:
         """One answer per event, in order; one transaction of the vault for all.
 
-        `observed_at` is the source's own clock, one for all or one per event; default now. Raises UnknownContract, and
-        TransientError when vault or contracts are away; then none of the events was decided on.
+        `observed_at` is the source's own clock, one for all or one per event; default now. `source` and `run` replace
+        the publisher's own. Raises UnknownContract, and TransientError when vault or contracts are away; then none of
+        the events was decided on.
         """
         now = self._clock.now_ms()
-        origin = Origin(self._source, self._run, now, _observed(observed_at, now, contract_id), positions, headers)
+        observed = _observed(observed_at, now, contract_id)
+        origin = Origin(source or self._source, run or self._run, now, observed, positions, headers)
         answers = self._recipe(contract_id, version).prepare(events, origin)
         self._account(contract_id, answers)
         return answers

@@ -23,6 +23,10 @@ class ProducersSettings(BaseModel):
         default=15.0, gt=0, description="how long an HTTP request waits for Kafka, then 503"
     )
     intake_waiting: int = Field(default=2000, ge=1, description="requests in line before new ones get 503")
+    # Events that the platform itself makes; a token must name them to push them.
+    intake_internal: tuple[str, ...] = Field(
+        default=("fraud.decision",), description="contracts that only a token naming them may push"
+    )
     rejected_payload_bytes: int = Field(
         default=700_000, ge=1024, description="largest refused request kept whole, bytes"
     )

@@ -25,6 +25,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 # Years 1 to 9999: what both Python and Spark can show. Beyond it a unit was mistaken.
 _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 _MISSING = object()
+_ZERO = Decimal(0)  # zero in any exponent is this one: `0E+999999` would not encode
 
 
 class Invalid(Exception):
@@ -223,7 +224,7 @@ def _fixed(size: int) -> Check:
 
 
 def _decimal(precision: int, scale: int) -> Check:
-    limit = Decimal(10) ** (precision - scale)
+    whole = precision - scale  # digits before the point
 
     def check(value: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, Decimal | int | str | float):
@@ -233,18 +234,20 @@ def _decimal(precision: int, scale: int) -> Check:
             number = (
                 value if isinstance(value, Decimal) else Decimal(repr(value) if isinstance(value, float) else value)
             )
-        except InvalidOperation:
+        except (InvalidOperation, ValueError):
             raise Invalid(TYPE) from None
-        exponent = number.as_tuple().exponent
-        if not isinstance(exponent, int) or abs(number) >= limit:
+        sign, digits, exponent = number.as_tuple()
+        if not isinstance(exponent, int):  # NaN and infinities
             raise Invalid(TYPE)
         if -exponent > scale:
-            # Trailing zeros may go; money is never rounded.
-            exact = number.normalize()
-            if -int(exact.as_tuple().exponent) > scale:
+            # Zeros behind the last place may go; money is never rounded.
+            surplus = -exponent - scale
+            if len(digits) > 100 or any(digits[-surplus:]):
                 raise Invalid(TYPE)
-            return exact
-        return number
+            number = Decimal((sign, digits[:-surplus] or (0,), -scale))
+        if number and number.adjusted() >= whole:
+            raise Invalid(TYPE)
+        return number if number else _ZERO
 
     return check
 
