@@ -2,7 +2,8 @@
 
 Keys (the braces are Redis Cluster's hash tags: all keys of one ref lie on one node, as the Function needs):
 `fs:<version>:<tenant>:<entity>:{<ref>}` a state, `fl:…` its labels, `fs:gone:<tenant>:{<ref>}` a tombstone,
-`fs:<version>:positions` how far each Kafka partition is in the store, `decision:<tenant>:<event id>` a decision.
+`fs:<version>:positions` how far each Kafka partition is in the store, `…:epoch` and `…:loading` whether it may be
+asked, `decision:<tenant>:<event id>` a decision.
 
 Positions are written in the pipeline that wrote the states, so whatever part of its memory a server loses, it says
 itself from where to read again. Promise: a method did all it says or raises StoreAway; everything may be repeated.
@@ -45,6 +46,8 @@ def decision_key(tenant: str, event_id: str) -> str:
 
 
 POSITIONS = f"fs:{VERSION}:positions"
+EPOCH = f"fs:{VERSION}:epoch"
+LOADING = f"fs:{VERSION}:loading"
 
 
 @dataclass
@@ -153,6 +156,20 @@ class Store:
         found = self._one("HGETALL", POSITIONS)
         pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
         return {k.decode(): int(v) for k, v in pairs}
+
+    def opened(self) -> None:
+        """Note that somebody fills this store: a server that lost its memory has no such mark and answers nobody."""
+        self._one("SET", EPOCH, VERSION)
+
+    def loading(self, partition: str, behind: bool) -> None:
+        """Note that a partition (`topic:partition`) is being read again into the store, or that it is done."""
+        self._one("SADD" if behind else "SREM", LOADING, partition)
+
+    def require_ready(self) -> None:
+        """Raises StoreAway unless the store holds all that the scorer has seen: a gap looks like a new customer."""
+        answers = self._send([("EXISTS", EPOCH), ("SCARD", LOADING)])
+        if answers != [1, 0]:
+            raise StoreAway("the feature store is being filled", retry_after=5.0, fix="try again in some seconds")
 
     def forget(self, tenant: str, ref: str, entities: Sequence[str]) -> None:
         """Erase a ref: tombstone first, then its keys. Lifting the tombstone is the eraser's."""

@@ -22,7 +22,7 @@ LABEL_DELAY_MS = 7 * DAY_MS
 TEST_MS = 7 * DAY_MS
 # The first days of a history have no past: their windows are emptier than any later day's.
 WARM_UP_MS = 7 * DAY_MS
-# What the model looks at. More inputs, or finer bins, learn the noise of a few hundred frauds (tried: AP 0.54, not 0.65).
+# What the model looks at. More inputs or finer bins learn the noise of a few hundred frauds (tried: AP 0.54, not 0.65).
 INPUTS = (
     "amount",
     "amount_to_mean",
