@@ -1,12 +1,15 @@
 """A YAML file whose values still know their lines, so that an error can point at the place."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from schemas import duration
 from schemas.errors import ContractError
 
 Place = tuple[str | int, ...]
@@ -29,6 +32,105 @@ class Document:
     def error(self, topic: str, what: str, place: Place = (), *, why: str = "", fix: str = "") -> ContractError:
         """A ContractError that points at the value with this path."""
         return ContractError(topic, what, file=self.file, line=self.line(place), why=why, fix=fix)
+
+    def at(self, place: Place) -> Any:
+        """The value at a path, None when there is none."""
+        value: Any = self.data
+        for part in place:
+            if isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+    def check_keys(self, place: Place, required: Iterable[str], optional: Iterable[str]) -> None:
+        """Refuse a mapping that holds other keys than these, or lacks a required one."""
+        required = tuple(required)
+        known = (*required, *optional)
+        found = self.section(place)
+        for name in found:
+            if name not in known:
+                raise self.error("KEY", f"`{name}` is no part of a contract", (*place, name), fix=nearest(name, known))
+        for name in required:
+            if found.get(name) in (None, ""):
+                raise self.error("KEY", f"`{name}` is missing", place, fix=f"add `{name}: …`")
+
+    def text(self, *place: str | int) -> str:
+        value = self.at(place)
+        if not isinstance(value, str) or not value.strip():
+            raise self.error("VALUE", f"`{place[-1]}` is a text", place, fix=f"{place[-1]}: some_text")
+        return value.strip()
+
+    def names(self, *place: str | int) -> tuple[str, ...]:
+        """A list of field names; empty when there is none."""
+        value = self.at(place)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value) or not value:
+            raise self.error("VALUE", f"`{place[-1]}` is a list of field names", place, fix=f"{place[-1]}: [field]")
+        if len(set(value)) != len(value):
+            raise self.error("VALUE", f"`{place[-1]}` names a field twice", place, fix="keep one of the two")
+        return tuple(value)
+
+    def list(self, *place: str | int) -> Sequence[Any]:
+        value = self.at(place)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.error("VALUE", f"`{place[-1]}` is a list", place, fix=f"{place[-1]}: [{{…}}]")
+        return value
+
+    def section(self, place: Place) -> dict[str, Any]:
+        """A mapping; empty when there is none."""
+        value = self.at(place)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            name = place[-1] if place else "contract"
+            raise self.error("VALUE", f"`{name}` holds names and values", place, fix=f"{name}: {{name: value}}")
+        return value
+
+    def choice(self, place: Place, allowed: Iterable[str], default: str | None = None) -> Any:
+        """One of the allowed words, or the default when nothing is said."""
+        allowed = tuple(allowed)
+        value = self.at(place)
+        if value is None and default is not None:
+            return default
+        if value not in allowed:
+            raise self.error("VALUE", f"`{place[-1]}` cannot be `{value}`", place, fix=f"one of: {', '.join(allowed)}")
+        return value
+
+    def flag(self, *place: str | int) -> bool:
+        """True or false; false when nothing is said."""
+        value = self.at(place)
+        if not isinstance(value, bool | None):
+            raise self.error("VALUE", f"`{place[-1]}` is true or false", place, fix=f"{place[-1]}: true")
+        return bool(value)
+
+    def number(self, *place: str | int) -> float:
+        value = self.at(place)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.error("VALUE", f"`{place[-1]}` is a number", place, fix=f"{place[-1]}: 60")
+        return float(value)
+
+    def span(self, place: Place, default: timedelta) -> timedelta:
+        """An ISO 8601 duration."""
+        value = self.at(place)
+        if value is None:
+            return default
+        try:
+            return duration.parse(str(value))
+        except ValueError:
+            fix = "P7D, PT1H or P2Y (ISO 8601)"
+            raise self.error("VALUE", f"`{place[-1]}` is a duration", place, why=f"`{value}` is not", fix=fix) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What somebody who wrote `name` may have meant."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean `{near[0]}`?" if near else f"one of: {', '.join(known)}"
 
 
 def read(file: Path) -> Document:

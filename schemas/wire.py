@@ -55,8 +55,11 @@ def derive(meta: HasRefs, avsc: Avro) -> Avro:
             defined = True
         else:
             fields.append(dict(item))
+    # A ref whose field a version does not have is not on that version's wire: a new ref comes with a new field, and
+    # what is released stays as it is.
+    present = {ref: field for ref, field in meta.refs.items() if any(item["name"] == field for item in avsc["fields"])}
     fields += [
-        {"name": name, "type": ["null", "string"], "default": None} for name in (SUBJECT_REF, *ref_columns(meta.refs))
+        {"name": name, "type": ["null", "string"], "default": None} for name in (SUBJECT_REF, *ref_columns(present))
     ]
     fields.append({"name": ORIGIN_FIELD, "type": _ORIGIN_RECORD})
     wire = {**avsc, "fields": fields}
