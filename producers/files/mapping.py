@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -57,7 +57,10 @@ class FieldMapping(BaseModel):
     def _one_source(self) -> FieldMapping:
         if (self.column is not None) + bool(self.hash) + ("value" in self.model_fields_set) != 1:
             raise ValueError("one of from, value, hash is needed")
-        ZoneInfo(self.zone)
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("no such time zone") from None
         return self
 
 

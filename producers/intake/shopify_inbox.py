@@ -25,12 +25,13 @@ PURGE_EVERY = 5_000
 
 @dataclass(frozen=True)
 class Delivery:
-    """What is remembered: the verdict, never the payload."""
+    """What is remembered: the verdict, never the payload. `at_ms` is when it was first seen."""
 
     state: State
     status: int = 200
     code: str = ""
     path: str = ""
+    at_ms: int = 0
 
 
 class Inbox:
@@ -58,7 +59,7 @@ class Inbox:
             if self._claims % PURGE_EVERY == 1:
                 self._db.execute("DELETE FROM delivery WHERE at < ?", (now_ms - KEPT_MS,))
             row = self._db.execute(
-                "SELECT state, status, code, path FROM delivery WHERE shop = ? AND id = ?", (shop, delivery_id)
+                "SELECT state, status, code, path, at FROM delivery WHERE shop = ? AND id = ?", (shop, delivery_id)
             ).fetchone()
             if row is not None:
                 return Delivery(*row)
