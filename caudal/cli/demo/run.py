@@ -115,9 +115,8 @@ class Demo:
         token = store.issue("operator", once=True, lifetime_s=86_400)
         store.close()
         web = self._settings.web
-        say(
-            f"\nDashboard: http://{web.host}:{web.port}/?token={token}\n(the token works once; Ctrl-C stops everything)\n"
-        )
+        say(f"\nDashboard: http://{web.host}:{web.port}/?token={token}")
+        say("(the token works once; Ctrl-C stops everything)\n")
 
     # ---- while it plays
 
