@@ -29,7 +29,7 @@ class TableVersion:
 class Group:
     """One publish group: the cycle that made it, the silver versions it was built from, its tables by mart."""
 
-    cycle: int
+    cycle: str
     published_at_ms: int
     silver_versions: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, TableVersion] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _LOGICAL = {
     ("long", "timestamp-millis"): "TIMESTAMP",
     ("long", "timestamp-micros"): "TIMESTAMP",
 }
+_WORD = re.compile(r"\s*([A-Za-z_]+(?:\(\s*\d+\s*,\s*\d+\s*\))?)")
 # Spark would read these as numbers of another unit, or not at all: refused rather than guessed.
 _REFUSED = ("timestamp-nanos", "local-timestamp-millis", "local-timestamp-micros", "local-timestamp-nanos", "duration")
 
@@ -139,3 +141,48 @@ def merge(old: SparkType, new: SparkType) -> SparkType | None:
             fields[name] = both
         return Struct(tuple(fields.items()))
     return None
+
+
+def parse(text: str) -> SparkType:
+    """The type that Spark writes as `array<struct<a:bigint>>` (or our own `ARRAY<STRUCT<a: BIGINT>>`).
+
+    Raises NoSparkType for a text that is none of the types a silver table has.
+    """
+    kind, rest = _parse(text.strip())
+    if rest:
+        raise NoSparkType(f"`{text}` is no type of a silver table")
+    return kind
+
+
+def _parse(text: str) -> tuple[SparkType, str]:
+    match = _WORD.match(text)
+    if match is None:
+        raise NoSparkType(f"`{text}` is no type of a silver table")
+    word, rest = match[1].upper().replace(" ", ""), text[match.end() :]
+    if word not in ("ARRAY", "MAP", "STRUCT"):
+        return Leaf(word), rest
+    if word == "STRUCT":
+        return _parse_struct(_after(rest, "<"))
+    item, rest = _parse(_after(rest, "<"))
+    if word == "ARRAY":
+        return Array(item), _after(rest, ">")
+    value, rest = _parse(_after(rest, ","))
+    return Map(value), _after(rest, ">")
+
+
+def _parse_struct(rest: str) -> tuple[SparkType, str]:
+    fields: list[tuple[str, SparkType]] = []
+    while True:
+        name, _, rest = rest.partition(":")
+        kind, rest = _parse(rest.lstrip())
+        fields.append((name.strip().strip("`"), kind))
+        if rest.lstrip().startswith(">"):
+            return Struct(tuple(fields)), _after(rest, ">")
+        rest = _after(rest, ",")
+
+
+def _after(text: str, sign: str) -> str:
+    text = text.lstrip()
+    if not text.startswith(sign):
+        raise NoSparkType(f"`{sign}` was expected before `{text}`")
+    return text[len(sign) :].lstrip()

@@ -187,15 +187,16 @@ def _field_columns(contract: Contract) -> list[Column]:
             name = item["name"]
             kind = _kind(contract, version.number, item, names)
             present.add(name)
-            current = next((c for c in kept if c.field == name and c.live), None)
-            both = kind if current is None else sparktype.merge(current.kind, kind)
-            if current is not None and both is not None:
-                current.kind = both
-                continue
-            taken = any(column.name == name for column in kept)
-            if current is not None:
-                current.live = False
-            kept.append(_Kept(f"{name}__v{version.number}" if taken else name, name, kind, "pii" in item))
+            older = [column for column in reversed(kept) if column.field == name]
+            for column in older:
+                column.live = False
+            # The newest column that can hold the values goes on, be it one that a version in between left out.
+            follows = next((c for c in older if sparktype.merge(c.kind, kind) and c.mask == ("pii" in item)), None)
+            if follows is None:
+                taken = any(column.name == name for column in kept)
+                kept.append(_Kept(f"{name}__v{version.number}" if taken else name, name, kind, "pii" in item))
+            else:
+                follows.kind, follows.live = sparktype.merge(follows.kind, kind) or kind, True
         for column in kept:
             column.live = column.live and column.field in present
     required = {contract.tenant, contract.event_id} if contract.mode == "append" else set(contract.key)
