@@ -70,7 +70,7 @@ class Publisher:
         self._source, self._run, self._metrics = source, run, metrics
         self._contracts = contracts or Contracts(_feed(settings), self._own.contract_poll_s)
         self._vault, self._owns_vault = vault, vault is None
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._delivery = Delivery(settings, deadline_s)
         self._recipes: dict[tuple[str, int], tuple[Released, Recipe]] = {}
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class Publisher:
         the publisher's own. Raises UnknownContract, and TransientError when vault or contracts are away; then none of
         the events was decided on.
         """
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         observed = _observed(observed_at, now, contract_id)
         origin = Origin(source or self._source, run or self._run, now, observed, positions, headers)
         answers = self._recipe(contract_id, version).prepare(events, origin)
@@ -138,7 +138,7 @@ class Publisher:
         def counted(record: Prepared, why: str | None) -> None:
             if why is None:
                 metrics.count("caudal_rows_total", stage="kafka", contract=record.contract_id)
-                metrics.ages("kafka", [(self._clock.now_ms() - record.published_at) / 1000])
+                metrics.ages("kafka", [(self.clock.now_ms() - record.published_at) / 1000])
             else:
                 metrics.count("caudal_publish_failed_total", reason=why, contract=record.contract_id)
             if on_delivery is not None:
@@ -205,7 +205,7 @@ class Publisher:
         values = [key.get(name) for name in contract.key]
         if any(value is None or value == "" for value in values) or set(key) - set(contract.key) or not event_id:
             raise RecordRefused("CDL-NO-FIELD", ",".join(contract.key), contract=contract_id)
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         observed = _one(observed_at, now, contract_id)
         order = list(sequence) if isinstance(sequence, list | tuple) else [sequence]
         prepared = Prepared(

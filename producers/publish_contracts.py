@@ -31,6 +31,7 @@ class Contracts:
     def __init__(self, open_feed: Callable[[], Feed], poll_s: float) -> None:
         self._open_feed, self._poll_s = open_feed, poll_s
         self._released: dict[str, Released] = {}
+        self._known = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -38,11 +39,17 @@ class Contracts:
     @classmethod
     def fixed(cls, released: "Mapping[str, Released]") -> "Contracts":
         """Contracts that never change, for tests and tools without a broker."""
-        return cls(lambda: _Fixed(dict(released)), 3600)
+
+        def no_feed() -> Feed:
+            raise AssertionError("fixed contracts have no feed")
+
+        contracts = cls(no_feed, 0)
+        contracts._released, contracts._known = dict(released), True
+        return contracts
 
     def get(self, contract_id: str) -> "Released":
         """The newest release of a contract. Raises UnknownContract, or a TransientError when the feed is away."""
-        if self._thread is None:
+        if not self._known:
             self._start()
         try:
             return self._released[contract_id]
@@ -53,7 +60,7 @@ class Contracts:
 
     def ids(self) -> list[str]:
         """Ids of all released contracts, sorted."""
-        if self._thread is None:
+        if not self._known:
             self._start()
         return sorted(self._released)
 
@@ -64,7 +71,7 @@ class Contracts:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None:
+            if not self._known:
                 feed = self._open_feed()
                 try:
                     self._released = dict(feed.read_to_end())
@@ -73,6 +80,7 @@ class Contracts:
                     raise
                 self._thread = threading.Thread(target=self._follow, args=(feed,), name="contracts", daemon=True)
                 self._thread.start()
+                self._known = True
 
     def _follow(self, feed: Feed) -> None:
         try:
@@ -86,18 +94,3 @@ class Contracts:
                     self._stop.wait(self._poll_s)
         finally:
             feed.close()
-
-
-class _Fixed:
-    def __init__(self, released: "dict[str, Released]") -> None:
-        self._released, self._closed = released, threading.Event()
-
-    def read_to_end(self) -> "dict[str, Released]":
-        return self._released
-
-    def poll(self, timeout: float) -> "list[Released]":
-        self._closed.wait(timeout)
-        return []
-
-    def close(self) -> None:
-        self._closed.set()

@@ -2,7 +2,6 @@
 
 import base64
 import secrets
-import time
 
 from producers.delivery import OnDelivery
 from producers.publish import Publisher
@@ -36,7 +35,7 @@ class Rejected:
         Give `event_id` and `at_ms` when the same request may come twice, so that both are one event. Bytes that are not
         UTF-8 are kept as `base64:…`; a payload over the limit is counted but not kept. Raises what publishing raises.
         """
-        now = time.time_ns() // 1_000_000
+        at = self._publisher.clock.now_ms() if at_ms is None else at_ms
         event = {
             "event_id": event_id or secrets.token_hex(16),
             "tenant_id": tenant,
@@ -46,9 +45,9 @@ class Rejected:
             "path": path,
             "payload": _text(payload) if len(payload) <= self._limit else None,
             "payload_bytes": len(payload),
-            "rejected_at": now if at_ms is None else at_ms,
+            "rejected_at": at,
         }
-        return self._publisher.publish(CONTRACT, event, on_delivery=on_delivery)
+        return self._publisher.publish(CONTRACT, event, observed_at=at, on_delivery=on_delivery)
 
 
 def payload_bytes(text: str) -> bytes:
