@@ -1,0 +1,152 @@
+"""The streaming process: the only place where its real parts are chosen and put together."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+
+from caudal import log
+from caudal.alerts import Alerts
+from caudal.clock import SystemClock
+from caudal.errors import CaudalError
+from caudal.lake import Lake
+from caudal.lease import Lease
+from caudal.metrics import Metrics
+from caudal.settings import Settings
+from schemas.distribution import ContractFeed
+from schemas.errors import Unreachable
+from streaming import jvm, registered, session
+from streaming.batches import Batches
+from streaming.commands import Commands, verbs
+from streaming.lag import Lag, behind
+from streaming.ledger import Ledger
+from streaming.positions import flushed_versions
+from streaming.query import Query
+from streaming.settings import StreamingSettings
+from streaming.worker import Shop
+from streaming.writers import Writers
+
+_log = log.get("streaming")
+# How often the loop looks at contracts, retries and the query's health.
+_TICK_S = 0.5
+
+
+def run(settings: Settings) -> None:
+    """Stream until SIGTERM or SIGINT, then stop after the batch that runs. Raises LeaseHeld when another one streams."""
+    stop = threading.Event()
+
+    def asked(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, asked)
+    own = settings.section("streaming", StreamingSettings)
+    with Lease(settings.run_dir / "leases" / f"streaming-{own.query}.lock").acquire("streaming"):
+        Stream(settings, own).run(stop)
+
+
+class Stream:
+    """The stage put together."""
+
+    def __init__(self, settings: Settings, own: StreamingSettings) -> None:
+        self._settings, self._own = settings, own
+        self._metrics = Metrics("streaming", settings.run_dir / "metrics").start()
+        self._alerts = Alerts.open(settings)
+        lake = Lake.open(settings)
+        self._spark = session.start(settings)
+        self._registry = registered.SchemaRegistry(settings)
+        writers = Writers(self._registry, jvm.compatible(self._spark), registered.known(lake))
+        ledger = Ledger(self._spark, lake)
+        ledger.load(flushed_versions(lake))
+        shop = Shop(self._spark, lake, own, writers, ledger, self._metrics, self._alerts, SystemClock())
+        self._batches = Batches(shop)
+        self._query = Query(self._spark, settings, own, self._batches)
+        self._feed = ContractFeed(settings)
+        self._lag = Lag(settings)
+        self._flushed_at = self._lag_at = 0.0
+        self._wait_s = own.restart_s
+
+    def run(self, stop: threading.Event) -> None:
+        """Catch up, start, and look after everything until `stop` is set."""
+        commands = Commands(self._settings, self._own.query, verbs(self._batches))
+        try:
+            released = self._contracts(stop)
+            self._batches.open(released)
+            commands.start()
+            self._begin()
+            while not stop.is_set():
+                self._tick(stop)
+        finally:
+            self._metrics.ready(False)
+            commands.stop()
+            self._query.stop()
+            self._feed.close()
+            self._registry.close()
+            try:
+                self._batches.flush()
+                self._spark.stop()
+            finally:
+                self._metrics.stop()
+
+    def _contracts(self, stop: threading.Event) -> list:  # type: ignore[type-arg]
+        """Every contract released so far; waits for a broker that is not up yet."""
+        while not stop.is_set():
+            try:
+                return list(self._feed.read_to_end().values())
+            except Unreachable as error:
+                _log.warning("contracts cannot be read yet", **error.facts())
+                stop.wait(self._own.restart_s)
+        return []
+
+    def _begin(self) -> None:
+        if self._query.start():
+            _log.info("streaming", topics=self._batches.topics(), batch=self._batches.raw.batch)
+        self._metrics.ready(True)
+
+    def _tick(self, stop: threading.Event) -> None:
+        released = self._feed.poll(_TICK_S)
+        if released:
+            new_topic = self._batches.release(released)
+            if new_topic or not self._query.running:
+                self._query.stop()
+                self._begin()
+        failure = self._query.failure()
+        if failure is not None:
+            self._recover(failure, stop)
+        elif self._query.running:
+            self._wait_s = max(self._own.restart_s, self._wait_s * 0.98)
+        self._batches.tend()
+        self._look_after()
+
+    def _recover(self, failure: CaudalError, stop: threading.Event) -> None:
+        """The query has ended: say so, wait, and begin again from what raw holds."""
+        self._metrics.ready(False)
+        self._alerts.raise_(failure.code, failure.what, f"query:{self._own.query}", **failure.facts())
+        _log.warning("query ended", wait_s=round(self._wait_s, 1), **failure.facts())
+        self._query.stop()
+        stop.wait(self._wait_s)
+        self._wait_s = min(self._own.restart_max_s, self._wait_s * 2)
+        if not stop.is_set():
+            self._batches.open([])
+            self._begin()
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        if now - self._flushed_at >= self._own.ledger_flush_s:
+            self._flushed_at = now
+            try:
+                self._batches.flush()
+            except Exception as error:
+                # The lines wait; the commits hold them anyway.
+                _log.warning("ledger not flushed", kind=type(error).__name__)
+        if now - self._lag_at >= self._own.lag_s:
+            self._lag_at = now
+            self._report_lag()
+
+    def _report_lag(self) -> None:
+        done = {topic: dict(parts) for topic, parts in self._batches.raw.ends.items()}
+        parts = {topic: list(found) for topic, found in self._query.read_to().items()}
+        for topic, n in behind(self._lag.ends(parts), done).items():
+            self._metrics.gauge("caudal_lag", n, stage="raw", contract=topic)

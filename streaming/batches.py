@@ -1,0 +1,235 @@
+"""One micro-batch from Kafka to the ledger, and what is done between batches. All of it under one lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from caudal import log
+from caudal.fault import crashpoint
+from schemas.distribution import Released
+from streaming import positions, raw, registered, tables
+from streaming.commit import Txn
+from streaming.facts import RawCommit
+from streaming.raw import TopicPart
+from streaming.worker import Shop, Worker
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_log = log.get("streaming.batches")
+
+
+class Batches:
+    """The stage's state: raw's position and one worker for each contract.
+
+    `lock` is held by whoever writes: a micro-batch, a command, a release of contracts, or a retry.
+    """
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self.lock = threading.RLock()
+        self.closing = False
+        self.raw = RawCommit(0, {})
+        self.workers: dict[str, Worker] = {}
+        self._topics: dict[str, Worker] = {}
+        self._parked_at = 0.0
+        self._pool = ThreadPoolExecutor(shop.own.workers, thread_name_prefix="contract")
+
+    def open(self, released: Iterable[Released]) -> None:
+        """Find out where everything stands and catch up from raw. Called once, and again after a failed query."""
+        with self.lock:
+            tables.create_fixed(self._shop.spark, self._shop.lake)
+            self.raw = positions.raw_position(self._shop.lake)
+            self._add(released)
+            self._catch_up_all()
+
+    def release(self, released: Iterable[Released]) -> bool:
+        """Take in new contracts and versions; true when there is a new topic to read."""
+        with self.lock:
+            known = set(self._topics)
+            self._add(released)
+            self._retry_parked()
+            for worker in self.workers.values():
+                worker.retry_at = 0.0
+            self._tend()
+            return set(self._topics) != known
+
+    def topics(self) -> list[str]:
+        """Topics of all contracts known."""
+        return sorted(self._topics)
+
+    def process(self, frame: DataFrame, _: int) -> None:
+        """foreachBatch's function. Spark's own batch number is scratch: raw's decides."""
+        with self.lock:
+            if self.closing:
+                return
+            self._process(frame)
+            self._tend()
+            crashpoint("before-checkpoint")
+
+    def tend(self) -> None:
+        """Retries that are due, when no batch runs just now."""
+        if self.lock.acquire(blocking=False):
+            try:
+                if not self.closing:
+                    self._tend()
+            finally:
+                self.lock.release()
+
+    def catch_up(self, contract: str | None = None) -> dict[str, int]:
+        """Try halted and behind contracts now; what each covers afterwards (a command's work)."""
+        with self.lock:
+            for worker in self.workers.values():
+                if contract in (None, worker.contract.id) and worker.behind:
+                    self._reopen(worker)
+                    worker.catch_up(self.raw.batch)
+            return {name: worker.covered for name, worker in sorted(self.workers.items())}
+
+    def close(self) -> None:
+        """No batch begins after this; waits for the one that runs."""
+        with self.lock:
+            self.closing = True
+
+    def _process(self, frame: DataFrame) -> None:
+        shop, number = self._shop, self.raw.batch + 1
+        started = time.monotonic()
+        date = shop.clock.now().date().isoformat()
+        rows = raw.shaped(frame, number, date, shop.spark.sparkContext.defaultParallelism)
+        rows.persist()
+        try:
+            parts = raw.survey(rows)
+            if not parts:
+                return
+            crashpoint("after-read")
+            self._keep_schemas(parts, number)
+            facts = RawCommit(number, _further(self.raw.ends, parts))
+            raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), Txn(f"{shop.own.query}/raw", number), facts)
+            self.raw, raw_at = facts, shop.clock.now_ms()
+            shop.metrics.mark("first_raw")
+            for topic, part in parts.items():
+                shop.metrics.count("caudal_rows_total", part.records, stage="raw", contract=topic)
+            crashpoint("after-raw")
+            raw_s = time.monotonic() - started
+            self._to_silver(rows, parts, number, raw_at)
+        finally:
+            rows.unpersist()
+        took = time.monotonic() - started
+        shop.metrics.gauge("caudal_batch_seconds", took)
+        _log.info(
+            "batch", batch=number, rows=sum(p.records for p in parts.values()), contracts=len(parts), s=round(took, 2),
+            raw_s=round(raw_s, 2),
+        )  # fmt: skip
+
+    def _to_silver(self, rows: DataFrame, parts: Mapping[str, TopicPart], number: int, raw_at_ms: int) -> None:
+        """Contracts with rows work side by side; one that is behind waits for its catch-up."""
+
+        def one(worker: Worker, part: TopicPart) -> None:
+            # A pool of its own, or the FAIR scheduler would still run the contracts' jobs in turn.
+            worker.session.sparkContext.setLocalProperty("spark.scheduler.pool", worker.contract.id)
+            worker.live(rows, number, part, raw_at_ms)
+
+        # Largest first, so the longest work does not start last.
+        ready = sorted(
+            ((self._topics[topic], part) for topic, part in parts.items()), key=lambda pair: -pair[1].records
+        )
+        running = [self._pool.submit(one, worker, part) for worker, part in ready if not worker.behind]
+        for future in running:
+            future.result()
+
+    def _keep_schemas(self, parts: Mapping[str, TopicPart], number: int) -> None:
+        """Resolve every id of the batch, and write those never seen before to `raw.schemas`, ahead of the records."""
+        writers = self._shop.writers
+        ids = {i for part in parts.values() for i in part.ids if i is not None}
+        for topic, part in parts.items():
+            for schema_id in part.ids:
+                if schema_id is not None:
+                    writers.resolve(self._topics[topic].contract, schema_id)
+        unkept = writers.unkept(ids)
+        if unkept:
+            registered.keep(self._shop.spark, self._shop.lake, unkept, number)
+            writers.kept(unkept)
+
+    def _add(self, released: Iterable[Released]) -> None:
+        flushed: dict[str, int] | None = None
+        for one in released:
+            self._shop.writers.release(one.contract, one.ids)
+            worker = self.workers.get(one.contract.id)
+            if worker is not None:
+                worker.release(one)
+                continue
+            flushed = positions.flushed_versions(self._shop.lake) if flushed is None else flushed
+            worker = Worker(self._shop, one)
+            worker.open(flushed.get(one.contract.id, -1))
+            if self.raw.batch == 0:
+                worker.behind = False
+            self.workers[one.contract.id] = self._topics[one.contract.topic] = worker
+
+    def _catch_up_all(self) -> None:
+        """Bring every contract to raw's last batch; one look at raw tells who has anything to do."""
+        shop, upto = self._shop, self.raw.batch
+        oldest = min((w.covered for w in self.workers.values() if w.behind), default=upto)
+        frame = shop.spark.read.format("delta").load(shop.lake.spark_table(*tables.RAW)).where(f"_batch > {oldest}")
+        newest = {
+            row["topic"]: row["last"]
+            for row in frame.groupBy("topic").agg({"_batch": "max"}).toDF("topic", "last").collect()
+        }
+        for worker in self.workers.values():
+            if newest.get(worker.contract.topic, 0) <= worker.covered and worker.halted is None:
+                worker.covered, worker.behind = max(worker.covered, upto), False
+            elif worker.behind and worker.halted is None:
+                worker.catch_up(upto)
+
+    def _tend(self) -> None:
+        now = time.monotonic()
+        for worker in self.workers.values():
+            if worker.halted is not None and now >= worker.retry_at:
+                self._reopen(worker)
+            if worker.halted is None and worker.behind:
+                # One slice at a time, so that the others' batches go on in between.
+                worker.catch_up(self.raw.batch, most=1)
+        if now - self._parked_at >= self._shop.own.park_retry_s:
+            self._retry_parked()
+
+    def _reopen(self, worker: Worker) -> None:
+        """Look at a halted contract's table anew; what other programs did to it is then known."""
+        from streaming import failures
+
+        try:
+            self.flush()
+            worker.resume()
+            worker.open(positions.flushed_versions(self._shop.lake).get(worker.contract.id, -1))
+        except Exception as error:
+            worker.halt(failures.named(error, worker.contract.id))
+
+    def _retry_parked(self) -> None:
+        self._parked_at = time.monotonic()
+        for worker in self.workers.values():
+            if worker.halted is None and not worker.behind:
+                decided = worker.retry_parked()
+                if decided:
+                    _log.info("parked records decided", contract=worker.contract.id, records=decided)
+        since = self._shop.ledger.oldest_parked_ms()
+        if since is not None and self._shop.clock.now_ms() - since > self._shop.own.park_alarm_s * 1000:
+            self._shop.alerts.raise_(
+                "CDL-UNKNOWN-ID",
+                "records wait for a schema for too long",
+                "parked",
+                since=datetime.fromtimestamp(since / 1000),
+            )
+
+    def flush(self) -> int:
+        """Bring the ledger table up to date; returns lines written."""
+        return self._shop.ledger.flush()
+
+
+def _further(ends: Mapping[str, Mapping[int, int]], parts: Mapping[str, TopicPart]) -> dict[str, dict[int, int]]:
+    """End offsets of all partitions after this batch."""
+    out = {topic: dict(found) for topic, found in ends.items()}
+    for topic, part in parts.items():
+        out.setdefault(topic, {}).update({p: end for p, (_, end) in part.offsets.items()})
+    return out

@@ -1,0 +1,97 @@
+"""The command log: commands on one topic, answers on another. The first verbs: ping, flush-ledger, catch-up.
+
+A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run twice.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from caudal import log
+from caudal.errors import CaudalError
+from caudal.settings import Settings
+from schemas import topics
+from streaming.batches import Batches
+
+COMMANDS, RESULTS = "caudal.commands", "caudal.results"
+Verb = Callable[[Mapping[str, Any]], object]
+_log = log.get("streaming.commands")
+
+
+def verbs(batches: Batches) -> dict[str, Verb]:
+    """What streaming does on command. Each verb takes the stage's lock itself when it writes to a contract's tables."""
+
+    def flush(_: Mapping[str, Any]) -> object:
+        return {"lines": batches.flush()}
+
+    def catch_up(arguments: Mapping[str, Any]) -> object:
+        return {"covered": batches.catch_up(arguments.get("contract"))}
+
+    return {"ping": lambda _: {"batch": batches.raw.batch}, "flush-ledger": flush, "catch-up": catch_up}
+
+
+class Commands:
+    """The thread that reads commands `{id, verb, arguments}` and writes answers `{id, ok, result | error}`."""
+
+    def __init__(self, settings: Settings, query: str, known: Mapping[str, Verb]) -> None:
+        self._settings, self._known = settings, known
+        self._group = f"caudal.streaming.{query}"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        for name in (COMMANDS, RESULTS):
+            topics.ensure(self._settings, name, 1, {"retention.ms": str(7 * 24 * 3_600_000)})
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the command that runs, then end."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        from confluent_kafka import Consumer, Producer
+
+        conf = topics.client_conf(self._settings)
+        consumer = Consumer(
+            {**conf, "group.id": self._group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+        )
+        producer = Producer({**conf, "acks": "all", "enable.idempotence": True})
+        consumer.subscribe([COMMANDS])
+        try:
+            while not self._stop.is_set():
+                message = consumer.poll(0.5)
+                if message is None or message.error() is not None:
+                    continue
+                answered = answer(message.value(), self._known)
+                if answered is not None:
+                    producer.produce(RESULTS, key=str(answered["id"]).encode(), value=json.dumps(answered).encode())
+                    if producer.flush(10) > 0:
+                        continue
+                consumer.commit(message, asynchronous=False)
+        finally:
+            consumer.close()
+
+
+def answer(value: bytes | None, known: Mapping[str, Verb]) -> dict[str, Any] | None:
+    """Carry out one command; None for what is none of ours (another stage's verb, or not JSON)."""
+    try:
+        found = json.loads(value or b"")
+        name, identity = found["verb"], found["id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    verb = known.get(name)
+    if verb is None:
+        return None
+    try:
+        return {"id": identity, "ok": True, "result": verb(found.get("arguments") or {})}
+    except CaudalError as error:
+        return {"id": identity, "ok": False, "error": error.facts()}
+    except Exception as error:
+        _log.warning("command failed", verb=name, kind=type(error).__name__)
+        return {"id": identity, "ok": False, "error": {"code": "CDL-UNEXPECTED", "what": type(error).__name__}}

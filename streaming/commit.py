@@ -1,0 +1,76 @@
+"""Step 10: writes to Delta that can run twice: each carries a transaction id, its facts travel in the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_SESSION = "spark.databricks.delta.write."
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+@dataclass(frozen=True)
+class Txn:
+    """Delta's idempotence key. A write whose (app, version) is already in the table's log does nothing.
+
+    `app` is query/table/role/generation, the generation being the version of the last RESTORE: a restore does not undo
+    transaction ids, so what comes after it needs new ones. `version` is the highest raw batch covered.
+    """
+
+    app: str
+    version: int
+
+
+def append(frame: DataFrame, path: str, txn: Txn, metadata: str = "") -> None:
+    """Append rows of exactly the table's columns. An empty frame still commits its transaction and metadata."""
+    writer = frame.write.format("delta").mode("append").option("txnAppId", txn.app).option("txnVersion", txn.version)
+    if metadata:
+        writer = writer.option("userMetadata", metadata)
+    writer.save(path)
+
+
+def merge(
+    session: SparkSession, source: DataFrame, path: str, keys: Sequence[str], prune: str, txn: Txn, metadata: str
+) -> None:
+    """Replace the rows of `source`'s keys and insert the others. `source` has one row for each key.
+
+    The transaction id of a MERGE can only be a setting of its session, which is why every worker has one of its own.
+    `prune` is SQL over `t` that bounds the files looked at.
+    """
+    from delta.tables import DeltaTable
+
+    on = " AND ".join([*(f"t.`{key}` = s.`{key}`" for key in keys), *([prune] if prune else [])])
+    with _set(
+        session,
+        {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version), _METADATA: metadata},
+    ):
+        (
+            DeltaTable.forPath(session, path)
+            .alias("t")
+            .merge(source.alias("s"), on)
+            .whenMatchedUpdateAll()
+            .whenNotMatchedInsertAll()
+            .execute()
+        )
+
+
+def version_of(session: SparkSession, path: str) -> int:
+    """The newest version of a table that this process has written or read; no listing, no job."""
+    log = session.sparkContext._jvm.org.apache.spark.sql.delta.DeltaLog
+    return int(log.forTable(session._jsparkSession, path).unsafeVolatileSnapshot().version())
+
+
+@contextmanager
+def _set(session: SparkSession, conf: dict[str, str]) -> Iterator[None]:
+    for key, value in conf.items():
+        session.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key in conf:
+            session.conf.unset(key)

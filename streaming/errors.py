@@ -1,0 +1,51 @@
+"""Errors of the streaming stage.
+
+CaudalError
+├── StreamingError
+│   ├── ContractHalted     one contract cannot go on; the others do, and it is caught up from raw later
+│   │   ├── Unbalanced     a batch's records and their states do not add up
+│   │   └── TableDrift     a table is not what its only writer left
+│   └── DataLoss           Kafka no longer has records that raw has not seen
+└── TransientError
+    └── QueryFailed        the query ended; it starts again from raw's positions
+"""
+
+from caudal.errors import CaudalError, Exit, TransientError
+
+
+class StreamingError(CaudalError):
+    """Root of this stage's errors."""
+
+    code = "CDL-STREAMING"
+
+
+class ContractHalted(StreamingError):
+    """One contract stops here; its records wait in raw."""
+
+    code = "CDL-HALTED"
+
+
+class Unbalanced(ContractHalted):
+    """read ≠ applied + duplicate + superseded + dead letter + parked."""
+
+    code = "CDL-UNBALANCED"
+    exit_code = Exit.INVARIANT
+
+
+class TableDrift(ContractHalted):
+    """A table's version or columns are not what its only writer left."""
+
+    code = "CDL-TABLE-DRIFT"
+
+
+class DataLoss(StreamingError):
+    """Offsets that raw has not read are gone from Kafka (retention, or a topic that was made anew)."""
+
+    code = "CDL-DATA-LOSS"
+    exit_code = Exit.INVARIANT
+
+
+class QueryFailed(TransientError):
+    """The streaming query ended with an error; it is started again from raw's end offsets."""
+
+    code = "CDL-QUERY"

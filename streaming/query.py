@@ -1,0 +1,73 @@
+"""The streaming query itself: one trigger loop inside Spark that calls `Batches.process`. Its checkpoint is scratch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from caudal.errors import CaudalError
+from caudal.settings import Settings
+from streaming import failures, read
+from streaming.batches import Batches
+from streaming.settings import StreamingSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.streaming import StreamingQuery
+
+
+class Query:
+    """Starts at raw's end offsets, with a fresh checkpoint each time; stops between batches."""
+
+    def __init__(self, spark: SparkSession, settings: Settings, own: StreamingSettings, batches: Batches) -> None:
+        self._spark, self._settings, self._own, self._batches = spark, settings, own, batches
+        self._scratch = settings.data_dir.resolve() / "scratch" / f"checkpoint-{own.query}"
+        self._query: StreamingQuery | None = None
+
+    def start(self) -> bool:
+        """Begin to read; false when no topic exists yet."""
+        topics = sorted(read.partitions(self._settings.kafka, self._batches.topics()))
+        if not topics:
+            return False
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._batches.closing = False
+        frame = read.stream(self._spark, self._settings.kafka, self._own, topics, self._batches.raw.ends)
+        self._query = (
+            frame.writeStream.foreachBatch(self._batches.process)
+            .queryName(f"caudal-{self._own.query}")
+            .option("checkpointLocation", f"file://{self._scratch / uuid.uuid4().hex}")
+            .trigger(processingTime=f"{int(self._own.trigger_s * 1000)} milliseconds")
+            .start()
+        )
+        return True
+
+    def stop(self) -> None:
+        """End the query after the batch that runs. Safe when it has ended already."""
+        # Ended in the middle of a MERGE, Spark throws from deep inside: so no batch runs from here on.
+        self._batches.close()
+        if self._query is not None:
+            self._query.stop()
+            self._query = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the query has been started and has not ended."""
+        return self._query is not None and self._query.isActive
+
+    def failure(self) -> CaudalError | None:
+        """Why the query ended by itself, None while it runs."""
+        if self._query is None or self._query.isActive:
+            return None
+        error = self._query.exception()
+        return failures.of_query(error or RuntimeError("ended"), self._own.query)
+
+    def read_to(self) -> Mapping[str, Mapping[int, int]]:
+        """The end offsets that Spark last planned, by topic and partition; transaction markers count as read."""
+        progress = self._query.lastProgress if self._query is not None else None
+        if not progress or not progress.sources or not progress.sources[0].endOffset:
+            return {}
+        found = json.loads(progress.sources[0].endOffset)
+        return {topic: {int(p): int(end) for p, end in parts.items()} for topic, parts in found.items()}

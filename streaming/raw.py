@@ -1,0 +1,76 @@
+"""Steps 2 and 4: a micro-batch in raw's shape, what is in it, and its append to `raw.events`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.tables import RAW_EVENTS
+from streaming.commit import Txn, append
+from streaming.facts import RawCommit
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+RAW_NAMES = tuple(column.name for column in RAW_EVENTS)
+
+# Confluent framing: a zero byte, then the schema id as a big-endian int32. A value that does not begin like this has
+# no id; neither has one whose id would be negative, which no registry gives.
+SCHEMA_ID = (
+    "CASE WHEN length(value) >= 5 AND substring(value, 1, 1) = X'00' AND substring(value, 2, 1) < X'80' "
+    "THEN CAST(conv(hex(substring(value, 2, 4)), 16, 10) AS INT) END"
+)
+
+
+@dataclass(frozen=True)
+class TopicPart:
+    """What one batch or slice holds of one topic: records by schema id (None: no id), offsets [from, end) by
+    partition."""
+
+    ids: Mapping[int | None, int]
+    offsets: Mapping[int, tuple[int, int]]
+
+    @property
+    def records(self) -> int:
+        return sum(self.ids.values())
+
+
+def shaped(batch: DataFrame, number: int, date: str, parts: int) -> DataFrame:
+    """The Kafka source's rows as `raw.events` rows of batch `number`, in at most `parts` tasks.
+
+    Kafka gives one task for each partition of each topic; most hold a handful of records, so they share tasks.
+    """
+    return batch.coalesce(parts).selectExpr(
+        "topic",
+        "partition",
+        "offset",
+        "timestamp AS kafka_time",
+        "key",
+        "value",
+        "headers",
+        f"{SCHEMA_ID} AS schema_id",
+        f"DATE'{date}' AS ingest_date",
+        f"CAST({number} AS BIGINT) AS _batch",
+    )
+
+
+def survey(rows: DataFrame) -> dict[str, TopicPart]:
+    """What raw-shaped rows hold, by topic. One small row for each (topic, partition, schema id) reaches the driver."""
+    from pyspark.sql import functions as F
+
+    counted = F.count("*").alias("n"), F.min("offset").alias("low"), F.max("offset").alias("high")
+    found = rows.groupBy("topic", "partition", "schema_id").agg(*counted).collect()
+    ids: dict[str, dict[int | None, int]] = defaultdict(lambda: defaultdict(int))
+    offsets: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+    for row in found:
+        ids[row.topic][row.schema_id] += row.n
+        low, end = offsets[row.topic].get(row.partition, (row.low, 0))
+        offsets[row.topic][row.partition] = (min(low, row.low), max(end, row.high + 1))
+    return {topic: TopicPart(dict(ids[topic]), offsets[topic]) for topic in ids}
+
+
+def append_raw(rows: DataFrame, path: str, txn: Txn, facts: RawCommit) -> None:
+    """Append a batch. Its number is the transaction's version, so the same batch can never land twice."""
+    append(rows.select(*RAW_NAMES), path, txn, facts.text())

@@ -1,0 +1,60 @@
+"""Step 1: Kafka as rows of raw's shape, read committed, from positions that raw itself holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from confluent_kafka.admin import AdminClient
+
+from caudal.settings import KafkaSettings
+from streaming.settings import StreamingSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Ends = Mapping[str, Mapping[int, int]]
+"""End offsets by topic and partition: the offset after the last record."""
+
+EARLIEST = -2
+METADATA_S = 10.0
+
+
+def stream(
+    spark: SparkSession, kafka: KafkaSettings, own: StreamingSettings, topics: Sequence[str], ends: Ends
+) -> DataFrame:
+    """The stream of all topics, starting where raw ends; partitions that raw has never seen start at their beginning.
+
+    `failOnDataLoss` stays true: offsets that are gone end the query with an error instead of a gap.
+    """
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", kafka.bootstrap)
+        .options(**{f"kafka.{name}": value for name, value in kafka.security.items()})
+        .option("subscribe", ",".join(sorted(topics)))
+        .option("startingOffsets", starting_offsets(partitions(kafka, topics), ends))
+        # The sealer writes in transactions: what was aborted must never be seen.
+        .option("kafka.isolation.level", "read_committed")
+        .option("failOnDataLoss", "true")
+        .option("includeHeaders", "true")
+        .option("maxOffsetsPerTrigger", own.batch_records)
+        # A broker that restarts needs longer than three quick tries.
+        .option("fetchOffset.numRetries", 10)
+        .option("fetchOffset.retryIntervalMs", 1000)
+        .load()
+    )
+
+
+def partitions(kafka: KafkaSettings, topics: Sequence[str]) -> dict[str, list[int]]:
+    """Partitions of each topic that exists now; topics that do not exist are left out."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **kafka.security})
+    found = admin.list_topics(timeout=METADATA_S).topics
+    return {t: sorted(found[t].partitions) for t in topics if t in found and found[t].error is None}
+
+
+def starting_offsets(existing: Mapping[str, Sequence[int]], ends: Ends) -> str:
+    """Spark's JSON of starting offsets: it must name every partition, so unseen ones get the beginning."""
+    return json.dumps(
+        {t: {str(p): ends.get(t, {}).get(p, EARLIEST) for p in parts} for t, parts in sorted(existing.items())}
+    )

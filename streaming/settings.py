@@ -1,0 +1,26 @@
+"""Settings of the streaming stage: section `streaming` of caudal.toml."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class StreamingSettings(BaseModel):
+    """How large batches are, how long things wait, how many contracts work side by side."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str = Field(default="main", description="name of this group of contracts; part of every txnAppId")
+    trigger_s: float = Field(default=1.0, gt=0, description="seconds between batches when records keep coming")
+    # 20,000 records of a few hundred bytes stay far below a heap of 1 GiB, decoded and cached twice.
+    batch_records: int = Field(default=20_000, ge=1, description="most records of one micro-batch, all topics")
+    catchup_records: int = Field(default=50_000, ge=1, description="records of one catch-up slice, about")
+    # Small contracts mostly wait for the driver, so a few more than cores keep the cores busy.
+    workers: int = Field(default=4, ge=1, description="contracts that work side by side")
+    max_message_bytes: int = Field(default=1_000_000, ge=1, description="a longer value is CDL-TOO-LARGE")
+    future_s: int = Field(default=300, ge=0, description="event_time may be this far after observed_at")
+    park_retry_s: float = Field(default=30.0, gt=0, description="how often parked records are tried again")
+    park_alarm_s: float = Field(default=600.0, gt=0, description="parked for longer than this raises an alarm")
+    halt_retry_s: float = Field(default=15.0, gt=0, description="how often a halted contract is tried again")
+    ledger_flush_s: float = Field(default=3.0, gt=0, description="how often the ledger table is written")
+    lag_s: float = Field(default=2.0, gt=0, description="how often the ends of the topics are asked for")
+    restart_s: float = Field(default=3.0, gt=0, description="first wait before a failed query starts again")
+    restart_max_s: float = Field(default=60.0, gt=0, description="longest wait before a failed query starts again")

@@ -1,0 +1,187 @@
+"""Steps 5 to 10 for one contract: raw rows become silver rows, dead letters and one line of the ledger.
+
+A slice is all of a contract's raw rows after what its table covers, up to some batch: one micro-batch when the stream
+runs, several when the contract is caught up. Everything before the silver commit can run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from caudal.clock import Clock
+from caudal.fault import crashpoint
+from schemas.contract import Contract
+from schemas.tables import silver_columns
+from streaming import append, quarantine, upsert
+from streaming.check import checked
+from streaming.commit import Txn, merge
+from streaming.commit import append as append_rows
+from streaming.decode import decoded
+from streaming.errors import ContractHalted
+from streaming.facts import Facts, Parked, SilverCommit
+from streaming.measure import Judged, Looked, judge, look
+from streaming.project import projected
+from streaming.raw import TopicPart
+from streaming.settings import StreamingSettings
+from streaming.suppress import suppressed
+from streaming.writers import Resolved, Writer
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Raw-shaped rows of one contract's topic in batches [first_batch, batch], and what they hold.
+
+    `upto` is the highest raw batch that silver covers afterwards. `retried` says that these rows were parked before.
+    """
+
+    rows: DataFrame
+    first_batch: int
+    batch: int
+    upto: int
+    part: TopicPart
+    retried: Parked | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a slice's outcome goes. `next_version` is the version that the silver commit will have."""
+
+    session: SparkSession
+    path: str
+    dead_letters_path: str
+    silver: Txn
+    dead: Txn
+    dead_covered: int
+    next_version: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a slice led to, for the ledger and the metrics."""
+
+    commit: SilverCommit
+    codes: Mapping[str, int]
+    published_ms: tuple[int, int, int] | None
+
+
+def run(
+    piece: Slice,
+    contract: Contract,
+    verdicts: Mapping[int, Resolved],
+    target: Target,
+    own: StreamingSettings,
+    erased: DataFrame | None,
+    clock: Clock,
+) -> Outcome:
+    """Bring one slice to silver. Raises ContractHalted (and whatever Spark raises) with silver untouched."""
+    waiting = {i: n for i, n in piece.part.ids.items() if i is not None and verdicts[i].verdict == "waits"}
+    if waiting and contract.mode == "cdc":
+        raise ContractHalted(
+            "records wait for a schema that is not known yet",
+            where=f"{contract.id}, batch {piece.batch}, schema ids {sorted(waiting)}",
+            why="change records cannot be applied out of order, so the whole contract waits",
+            fix="release the contract's version, or bring the registry back",
+            code="CDL-UNKNOWN-ID",
+        )
+    rows = piece.rows.where(f"schema_id IS NULL OR schema_id NOT IN ({_listed(waiting)})") if waiting else piece.rows
+    writers = [r.writer for r in verdicts.values() if r.verdict == "decodes" and r.writer is not None]
+    with _held(_judgeable(rows, contract, writers, verdicts, own, erased)) as fine:
+        seen = look(fine, contract)
+        with _held(_classified(fine, contract, target, seen)) as judged_rows:
+            judged = judge(judged_rows)
+            codes = _codes(seen, judged)
+            facts = _facts(piece, contract, waiting, judged, codes)
+            facts.balance()
+            if codes:
+                letters = quarantine.dead_letters(judged_rows, contract, clock.now())
+                quarantine.write(letters, target.dead_letters_path, target.dead, target.dead_covered)
+            commit = SilverCommit(contract.id, piece.upto, (facts,), _parked(piece, contract, waiting))
+            crashpoint("mid-silver")
+            _write(judged_rows, contract, target, judged, commit.text())
+            crashpoint("after-silver")
+    return Outcome(commit, codes, seen.published_ms)
+
+
+def _judgeable(
+    rows: DataFrame,
+    contract: Contract,
+    writers: Sequence[Writer],
+    verdicts: Mapping[int, Resolved],
+    own: StreamingSettings,
+    erased: DataFrame | None,
+) -> DataFrame:
+    read = rows.withColumn("_decoded", decoded(contract, writers))
+    return suppressed(checked(projected(read, contract, writers), contract, verdicts, own), contract, erased)
+
+
+def _classified(rows: DataFrame, contract: Contract, target: Target, seen: Looked) -> DataFrame:
+    if contract.mode == "append":
+        return append.classified(target.session, rows, target.path, contract, seen.spans)
+    return upsert.classified(target.session, rows, target.path, contract)
+
+
+def _codes(seen: Looked, judged: Judged) -> dict[str, int]:
+    codes = {code: n for code, n in seen.codes.items() if code is not None}
+    if judged.states.get("conflict"):
+        codes["CDL-CONFLICT"] = judged.states["conflict"]
+    return codes
+
+
+def _facts(
+    piece: Slice, contract: Contract, waiting: Mapping[int, int], judged: Judged, codes: Mapping[str, int]
+) -> Facts:
+    return Facts(
+        batch=piece.batch,
+        contract=contract.id,
+        # A retried record was read before; now it only changes its state.
+        read=0 if piece.retried else piece.part.records,
+        applied=judged.states.get("applied", 0),
+        duplicate=judged.states.get("duplicate", 0),
+        superseded=judged.states.get("superseded", 0),
+        dead_letter=sum(codes.values()),
+        parked=sum(waiting.values()) - (piece.retried.records if piece.retried else 0),
+        late=judged.late,
+        suppressed=judged.suppressed,
+        offsets={} if piece.retried else {str(p): [low, end] for p, (low, end) in sorted(piece.part.offsets.items())},
+    )
+
+
+def _parked(piece: Slice, contract: Contract, waiting: Mapping[int, int]) -> tuple[Parked, ...]:
+    if piece.retried is not None:
+        return (replace(piece.retried, records=-piece.retried.records),)
+    return tuple(Parked(contract.id, piece.first_batch, piece.batch, i, n) for i, n in sorted(waiting.items()))
+
+
+def _write(rows: DataFrame, contract: Contract, target: Target, judged: Judged, metadata: str) -> None:
+    from pyspark.sql import functions as F
+
+    names = [column.name for column in silver_columns(contract)]
+    applied = rows.where("_state = 'applied'").withColumn("_version", F.lit(target.next_version).cast("bigint"))
+    final = applied.select(*[F.col(f"`{name}`") for name in names])
+    if judged.known:
+        merge(target.session, final, target.path, contract.key, "", target.silver, metadata)
+    else:
+        # Nothing to replace: a plain append is a fraction of a MERGE's jobs.
+        append_rows(final, target.path, target.silver, metadata)
+
+
+def _listed(ids: Mapping[int, int]) -> str:
+    return ", ".join(str(i) for i in sorted(ids))
+
+
+@contextmanager
+def _held(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed once and kept until the block ends."""
+    from pyspark import StorageLevel
+
+    frame.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield frame
+    finally:
+        frame.unpersist()

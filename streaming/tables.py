@@ -1,0 +1,76 @@
+"""Tables that streaming owns, made by DDL; silver's columns change only here, by planned ALTERs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caudal.lake import Lake
+from schemas import evolution, tables
+from schemas.contract import Contract
+from schemas.tables import Column
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RAW = ("raw", "events")
+RAW_SCHEMAS = ("raw", "schemas")
+DEAD_LETTERS = ("quarantine", "dead_letters")
+RESOLUTIONS = ("quarantine", "resolutions")
+LEDGER = ("ops", "ledger")
+PARKED = ("ops", "parked")
+
+PARKED_COLUMNS: tuple[Column, ...] = (
+    Column("contract", "STRING"),
+    Column("first_batch", "BIGINT"),
+    Column("batch", "BIGINT"),
+    Column("schema_id", "INT"),
+    Column("records", "BIGINT"),
+    Column("at", "TIMESTAMP"),
+    Column("silver_version", "BIGINT"),
+)
+"""A journal: `records` of a schema id began to wait (positive) or were decided (negative)."""
+
+_FIXED: tuple[tuple[tuple[str, str], tuple[Column, ...], tuple[str, ...]], ...] = (
+    (RAW, tables.RAW_EVENTS, ("ingest_date",)),
+    (RAW_SCHEMAS, tables.RAW_SCHEMAS, ()),
+    (DEAD_LETTERS, tables.DEAD_LETTERS, ()),
+    (RESOLUTIONS, tables.RESOLUTIONS, ()),
+    (LEDGER, tables.LEDGER, ()),
+    (PARKED, PARKED_COLUMNS, ()),
+)
+GENERATION = "caudal.generation"
+
+
+def create_fixed(spark: SparkSession, lake: Lake) -> None:
+    """Create the tables that do not depend on a contract; those that exist are left alone."""
+    for (layer, name), columns, cluster in _FIXED:
+        if not lake.has_table(layer, name):
+            spark.sql(tables.create_sql(lake.spark_table(layer, name), columns, cluster))
+
+
+def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
+    """Create silver's table of a contract when it is missing, and return its address for Spark.
+
+    Append tables are clustered by time and event id, since the search for duplicates asks for both; the others by key.
+    """
+    path = lake.spark_table("silver", contract.table)
+    if not lake.has_table("silver", contract.table):
+        cluster = (contract.event_time, contract.event_id) if contract.mode == "append" else contract.key[:4]
+        columns = tables.silver_columns(contract)
+        spark.sql(tables.create_sql(path, columns, cluster, tables.silver_properties(contract)))
+    return path
+
+
+def evolve(spark: SparkSession, path: str, contract: Contract) -> list[str]:
+    """Add the columns that a newer version of the contract brings; returns their names."""
+    now = {field.name: field.dataType.simpleString() for field in spark.read.format("delta").load(path).schema}
+    added = evolution.plan(now, contract)
+    if added:
+        columns = ", ".join(f"`{column.name}` {column.type}" for column in added)
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
+    return [column.name for column in added]
+
+
+def set_generation(spark: SparkSession, path: str, generation: int) -> None:
+    """Remember the version of the last RESTORE, for when the log no longer tells it."""
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{GENERATION}' = '{generation}')")

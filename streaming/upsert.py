@@ -1,0 +1,100 @@
+"""Step 8 for upsert and cdc contracts: newest wins by (sequence, event id); of equal ones the first in raw's order.
+
+An applied record replaces its key's row, a delete included: the row stays with `_deleted_at`, so a late update cannot
+bring the key back. The final state does not depend on batch boundaries or on the order of arrival.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schemas.contract import Contract
+from schemas.tables import column_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+SUPERSEDED = "superseded"
+
+
+def classified(session: SparkSession, rows: DataFrame, path: str, contract: Contract) -> DataFrame:
+    """Rows with `_state` (applied, duplicate, superseded; null for those with a `_code`) and `_known` (the key has a row).
+
+    `duplicate` is the event id of the row met or of a preferred record of the same rows; else an older one is
+    `superseded`. At most one row of each key is applied.
+    """
+    from pyspark.sql import functions as F
+
+    keys = [column_of(contract, name) for name in contract.key]
+    event_id = column_of(contract, contract.event_id)
+    order = [column_of(contract, name) for name in contract.sequence]
+    ours = [F.col(f"`{name}`").alias(f"_k{i}") for i, name in enumerate(keys)]
+    ids = [f"_k{i}" for i in range(len(keys))]
+
+    fine = rows.where("_code IS NULL").select(*ours, F.col(event_id).alias("_e"), _rank(order, event_id).alias("_rank"))
+    best = fine.groupBy(*ids).agg(F.max("_rank").alias("_best"))
+    copies = (
+        fine.groupBy(*ids, "_e")
+        .agg(F.max("_rank").alias("_first"), F.count("*").alias("_n"))
+        .where("_n > 1")
+        .drop("_n")
+    )
+    prior = (
+        session.read.format("delta")
+        .load(path)
+        .select(*ours, F.col(event_id).alias("_prior_id"), _newness(order, event_id).alias("_prior"))
+        .join(F.broadcast(best.select(*ids)), ids, "left_semi")
+    )
+    seen = best.join(prior, ids, "left")
+    joined = (
+        rows.withColumn("_mine", _rank(order, event_id))
+        .join(F.broadcast(seen), _same(keys, ids) & F.col("_code").isNull(), "left")
+        .drop(*ids)
+        .join(
+            F.broadcast(copies),
+            _same(keys, ids) & (F.col("_e") == F.col(event_id)) & F.col("_code").isNull(),
+            "left",
+        )
+        .drop(*ids, "_e")
+    )
+    newer = "(_prior IS NULL OR named_struct('s', _mine.s, 'e', _mine.e) > _prior)"
+    state = (
+        "CASE WHEN _code IS NOT NULL THEN NULL "
+        "WHEN _first IS NOT NULL AND _mine <> _first THEN 'duplicate' "
+        f"WHEN _prior_id = _mine.e AND NOT {newer} THEN 'duplicate' "
+        f"WHEN _mine = _best AND {newer} THEN 'applied' "
+        f"ELSE '{SUPERSEDED}' END"
+    )
+    return (
+        joined.withColumn("_state", F.expr(state))
+        .withColumn("_known", F.col("_prior").isNotNull())
+        .drop("_mine", "_best", "_first", "_prior", "_prior_id")
+    )
+
+
+def _rank(order: list[str], event_id: str) -> Column:
+    """A struct whose greatest is the newest record: sequence, event id, then the earliest place in raw."""
+    from pyspark.sql import functions as F
+
+    place = F.expr("named_struct('b', -_batch, 'p', -_partition, 'o', -_offset)")
+    return F.struct(_sequence(order).alias("s"), F.col(event_id).alias("e"), place.alias("place"))
+
+
+def _newness(order: list[str], event_id: str) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.struct(_sequence(order).alias("s"), F.col(event_id).alias("e"))
+
+
+def _sequence(order: list[str]) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.struct(*[F.col(f"`{name}`") for name in order])
+
+
+def _same(keys: list[str], ids: list[str]) -> Column:
+    from functools import reduce
+
+    from pyspark.sql import functions as F
+
+    return reduce(lambda a, b: a & b, [F.col(f"`{key}`") == F.col(i) for key, i in zip(keys, ids, strict=True)])

@@ -1,0 +1,264 @@
+"""One contract's worker: its own session, where its table stands, and whether it is live, behind or halted.
+
+Everything that changes silver of a contract goes through here. Callers hold the stage's lock.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deltalake import DeltaTable
+
+from caudal import log
+from caudal.alerts import Alerts
+from caudal.clock import Clock
+from caudal.errors import CaudalError
+from caudal.lake import Lake
+from caudal.metrics import Metrics
+from schemas.contract import Contract
+from schemas.distribution import Released
+from streaming import failures, slices, suppress, tables
+from streaming.commit import Txn, version_of
+from streaming.errors import TableDrift
+from streaming.ledger import Committed, Ledger
+from streaming.positions import silver_position
+from streaming.raw import TopicPart, survey
+from streaming.settings import StreamingSettings
+from streaming.slices import Slice, Target
+from streaming.writers import Writers
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_log = log.get("streaming.worker")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What all workers share."""
+
+    spark: SparkSession
+    lake: Lake
+    own: StreamingSettings
+    writers: Writers
+    ledger: Ledger
+    metrics: Metrics
+    alerts: Alerts
+    clock: Clock
+
+
+class Worker:
+    """The only writer of `silver/<table>` of one contract.
+
+    `covered` is the highest raw batch in the table. `behind` says that raw holds later batches of this contract;
+    `halted` is why it stopped (None when it works), `retry_at` when (monotonic seconds) it is tried again.
+    """
+
+    def __init__(self, shop: Shop, released: Released) -> None:
+        self._shop = shop
+        self.released = released
+        # Transaction ids of a MERGE are settings of a session: side by side each needs its own.
+        self.session: SparkSession = shop.spark.newSession()
+        self.covered = 0
+        self.behind = True
+        self.halted: CaudalError | None = None
+        self.retry_at = 0.0
+        self._path = ""
+        self._version = -1
+        self._generation = 0
+        self._dead_covered = 0
+
+    @property
+    def contract(self) -> Contract:
+        return self.released.contract
+
+    def open(self, flushed: int) -> None:
+        """Make the table fit the contract and find out what it covers; `flushed` is the last commit in the ledger.
+
+        After a RESTORE, new transaction ids begin and the ledger's lines of undone commits are taken back.
+        """
+        shop, contract = self._shop, self.contract
+        self._path = tables.create_silver(self.session, shop.lake, contract)
+        added = tables.evolve(self.session, self._path, contract)
+        at = silver_position(shop.lake, contract.table, flushed)
+        if at.generation != at.stored_generation:
+            tables.set_generation(self.session, self._path, at.generation)
+            _log.warning("restored table", contract=contract.id, generation=at.generation, covered=at.covered)
+        for version, facts in at.unflushed:
+            shop.ledger.add(Committed(facts, version, shop.clock.now_ms()))
+        shop.ledger.take_back(at.undone, shop.clock.now_ms())
+        dead = DeltaTable(shop.lake.table(*tables.DEAD_LETTERS), storage_options=shop.lake.storage_options or None)
+        self._dead_covered = dead.transaction_version(self._app("dead")) or 0
+        self._generation, self.covered, self.behind = at.generation, at.covered, True
+        # The DDL above may have committed since the position was read.
+        self.session.read.format("delta").load(self._path).schema
+        self._version = version_of(self.session, self._path)
+        if added:
+            _log.info("columns added", contract=contract.id, columns=added)
+
+    def release(self, released: Released) -> None:
+        """Go on with a newer form of the contract: columns are added now, between batches."""
+        self.released = released
+        added = tables.evolve(self.session, self._path, released.contract)
+        self._version = version_of(self.session, self._path)
+        _log.info(
+            "contract released", contract=released.contract.id, version=released.contract.latest.number, added=added
+        )
+
+    def live(self, rows: DataFrame, batch: int, part: TopicPart, raw_at_ms: int) -> None:
+        """Bring this micro-batch's rows of the contract to silver. A failure halts the contract, nothing else."""
+        piece = Slice(rows.where(f"topic = '{self.contract.topic}'"), self.covered + 1, batch, batch, part)
+        self._guarded(piece, raw_at_ms)
+
+    def catch_up(self, upto: int, most: int | None = None) -> None:
+        """Bring raw batches after `covered` up to `upto` to silver, `most` slices at a time (all when None)."""
+        shop, topic = self._shop, self.contract.topic
+        raw = self.session.read.format("delta").load(shop.lake.spark_table(*tables.RAW)).where(f"topic = '{topic}'")
+        done = 0
+        while self.covered < upto and (most is None or done < most):
+            last = self._slice_end(raw, upto)
+            if last is None:
+                self.covered = upto
+                break
+            rows = raw.where(f"_batch > {self.covered} AND _batch <= {last}")
+            self._guarded(Slice(rows, self.covered + 1, last, last, survey(rows)[topic]), None)
+            if self.halted:
+                return
+            done += 1
+        self.behind = self.covered < upto
+
+    def retry_parked(self) -> int:
+        """Try parked records again, from raw; returns how many were decided."""
+        shop, decided = self._shop, 0
+        for parked in shop.ledger.parked(self.contract.id):
+            if shop.writers.resolve(self.contract, parked.schema_id).verdict == "waits":
+                continue
+            raw = self.session.read.format("delta").load(shop.lake.spark_table(*tables.RAW))
+            rows = raw.where(
+                f"topic = '{self.contract.topic}' AND schema_id = {parked.schema_id} "
+                f"AND _batch >= {parked.first_batch} AND _batch <= {parked.batch}"
+            )
+            part = TopicPart({parked.schema_id: parked.records}, {})
+            self._guarded(Slice(rows, parked.first_batch, parked.batch, self.covered, part, parked), None)
+            if self.halted:
+                break
+            decided += parked.records
+        return decided
+
+    def halt(self, error: CaudalError) -> None:
+        """Stop this contract for a while; raw goes on filling, the others go on working."""
+        self.halted, self.behind = error, True
+        self.retry_at = time.monotonic() + self._shop.own.halt_retry_s
+        self._shop.metrics.gauge("caudal_halted", 1, contract=self.contract.id)
+        self._shop.alerts.raise_(
+            error.code, f"{self.contract.id} is halted", f"halted:{self.contract.id}", **error.facts()
+        )
+
+    def resume(self) -> None:
+        """Take the halt away; the next catch-up shows whether it holds."""
+        if self.halted is not None:
+            self.halted = None
+            self._shop.metrics.gauge("caudal_halted", 0, contract=self.contract.id)
+
+    def _guarded(self, piece: Slice, raw_at_ms: int | None) -> None:
+        try:
+            self._bring(piece, raw_at_ms)
+        except CaudalError as error:
+            self.halt(error)
+        except Exception as error:
+            # Whatever Spark throws: the contract stops, its rows stay in raw, and it is tried again.
+            _log.warning("slice failed", contract=self.contract.id, batch=piece.batch, kind=type(error).__name__)
+            self.halt(failures.named(error, f"{self.contract.id}, batch {piece.batch}"))
+
+    def _bring(self, piece: Slice, raw_at_ms: int | None) -> None:
+        shop, contract = self._shop, self.contract
+        ids = [i for i in piece.part.ids if i is not None]
+        verdicts = {i: shop.writers.resolve(contract, i) for i in ids}
+        self._expect(self._version)
+        outcome = slices.run(
+            piece,
+            contract,
+            verdicts,
+            self._target(piece),
+            shop.own,
+            suppress.erased_refs(self.session, shop.lake),
+            shop.clock,
+        )
+        self._version += 1
+        self._expect(self._version)
+        self.covered = max(self.covered, piece.upto)
+        if outcome.codes and piece.retried is None:
+            self._dead_covered = max(self._dead_covered, piece.upto)
+        now = shop.clock.now_ms()
+        shop.ledger.add(Committed(outcome.commit, self._version, now))
+        self._report(outcome, now, raw_at_ms)
+
+    def _target(self, piece: Slice) -> Target:
+        lake, retried = self._shop.lake, piece.retried
+        if retried is None:
+            silver, dead = Txn(self._app("silver"), piece.upto), Txn(self._app("dead"), piece.upto)
+        else:
+            # Decided once and for all, so each parked group has a transaction of its own.
+            once = f"retry/{retried.first_batch}-{retried.batch}-{retried.schema_id}"
+            silver, dead = Txn(self._app(f"silver/{once}"), 1), Txn(self._app(f"dead/{once}"), 1)
+        return Target(
+            self.session,
+            self._path,
+            lake.spark_table(*tables.DEAD_LETTERS),
+            silver,
+            dead,
+            self._dead_covered if retried is None else -1,
+            self._version + 1,
+        )
+
+    def _app(self, role: str) -> str:
+        # Dead letters stay when silver is restored, so their transactions go on.
+        generation = self._generation if role.startswith("silver") else 0
+        return f"{self._shop.own.query}/{self.contract.table}/{role}/{generation}"
+
+    def _expect(self, version: int) -> None:
+        found = version_of(self.session, self._path)
+        if found != version:
+            self.behind = True
+            raise TableDrift(
+                "the table's version is not what its only writer left",
+                where=f"silver/{self.contract.table}",
+                why=f"version {found} was found instead of {version}",
+                fix="let no other program write here; the table is opened anew and caught up from raw",
+            )
+
+    def _slice_end(self, raw: DataFrame, upto: int) -> int | None:
+        """The last batch of the next slice: as many whole batches as hold about `catchup_records`."""
+        waiting = raw.where(f"_batch > {self.covered} AND _batch <= {upto}").groupBy("_batch").count()
+        # A bound on what reaches the driver; the rest comes with the next slices.
+        counted = waiting.orderBy("_batch").limit(1000).collect()
+        total, last = 0, None
+        for row in counted:
+            if last is not None and total + row["count"] > self._shop.own.catchup_records:
+                break
+            total, last = total + row["count"], row["_batch"]
+        return last
+
+    def _report(self, outcome: slices.Outcome, now_ms: int, raw_at_ms: int | None) -> None:
+        metrics, name = self._shop.metrics, self.contract.id
+        [line] = outcome.commit.lines
+        metrics.count("caudal_rows_total", line.applied, stage="silver", contract=name)
+        if line.duplicate:
+            metrics.count("caudal_duplicates_total", line.duplicate, contract=name)
+        for code, n in outcome.codes.items():
+            metrics.count("caudal_rejects_total", n, stage="silver", code=code, contract=name)
+        if "CDL-PLAINTEXT" in outcome.codes:
+            self._shop.alerts.raise_(
+                "CDL-PLAINTEXT",
+                f"{name} carried personal values in clear; their raw records wait for a purge",
+                f"plaintext:{name}",
+                records=outcome.codes["CDL-PLAINTEXT"],
+            )
+        if line.applied:
+            metrics.mark("first_silver")
+        if outcome.published_ms and raw_at_ms is not None:
+            for stage, at in (("raw", raw_at_ms), ("silver", now_ms)):
+                p50, p95, p99 = (max(0.0, (at - ms) / 1000) for ms in outcome.published_ms)
+                metrics.quantiles(stage, p50, p95, p99, line.read, contract=name)
