@@ -7,6 +7,7 @@ event ids are derived from the source, so reading twice is no second event.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -21,10 +22,12 @@ from caudal.fault import crashpoint
 from caudal.metrics import Metrics
 from producers.publish import Publisher
 from producers.publish_prepare import Refused
+from producers.rejected import Rejected
 
 Cursor = Mapping[str, Any]
 """Where a source goes on: small, JSON-ready, its meaning known to the source alone."""
 STATE_FILE = "connectors.sqlite"
+HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,17 @@ class Batch:
 class Source(Protocol):
     """A place to read from.
 
-    `name` is stable: the cursor is kept under it. `check` raises a CaudalError when the source cannot be read, saying
-    why. `read` yields batches from the cursor on (None: from the beginning) until there is nothing more for now; it
-    may raise a TransientError at any point, and is then called again with the last saved cursor.
+    `name` is stable: the cursor is kept under it. `origin` is what the origin of its events says. `check` raises a
+    CaudalError when the source cannot be read, saying why. `read` yields batches from the cursor on (None: from the
+    beginning) until there is nothing more for now; it may raise a TransientError at any point, and is then called
+    again with the last saved cursor.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def origin(self) -> str: ...
 
     def check(self) -> None: ...
 
@@ -156,16 +163,18 @@ class Puller:
         records = [item for item in batch.items if isinstance(item, Record)]
         for contract, group in groupby(records, key=lambda record: record.contract):
             together = list(group)
-            answers = self._publisher.publish_many(
+            answers = self._publisher.prepare_many(
                 contract,
                 [record.event for record in together],
                 observed_at=[record.observed_ms for record in together],
                 positions=[record.position for record in together],
+                source=self._source.origin,
             )
             for record, answer in zip(together, answers, strict=True):
                 if isinstance(answer, Refused):
                     self._turn_away(self._unfit(record, answer), report)
                 else:
+                    self._publisher.produce(answer)
                     report.published += 1
 
     def _unfit(self, record: Record, answer: Refused) -> Unfit:
@@ -179,3 +188,25 @@ class Puller:
             self._metrics.count("caudal_refused_total", source=self._source.name, code=unfit.code)
         if self._refuse is not None:
             self._refuse(unfit)
+
+
+def sealed(rejected: Rejected, clock: Clock | None = None) -> Refuse:
+    """Keep what does not fit on `caudal.rejected`. The same bytes read again within an hour are the same event."""
+    now = clock or SystemClock()
+
+    def refuse(unfit: Unfit) -> None:
+        hour = now.now_ms() // HOUR_MS * HOUR_MS
+        identity = hashlib.sha256("\x1f".join((unfit.contract, unfit.tenant, unfit.code, str(hour))).encode())
+        identity.update(unfit.raw)
+        rejected.reject(
+            unfit.tenant,
+            unfit.contract,
+            "sdk",
+            unfit.code,
+            unfit.path or None,
+            unfit.raw,
+            event_id=identity.hexdigest()[:32],
+            at_ms=hour,
+        )
+
+    return refuse

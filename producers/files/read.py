@@ -42,6 +42,10 @@ class FileSource:
     def name(self) -> str:
         return f"files:{self._mapping.name}"
 
+    @property
+    def origin(self) -> str:
+        return self.name
+
     def check(self) -> None:
         """Raises FolderError when there is no such folder or nothing in it matches."""
         if not self._names():

@@ -73,8 +73,7 @@ class ShopPoll:
         return f"shopify:{self._binding.shop_id}"
 
     @property
-    def source(self) -> str:
-        """What the origin of polled events says."""
+    def origin(self) -> str:
         return f"{self._binding.origin or 'shopify'}:{API_VERSION}"
 
     def check(self) -> None:
