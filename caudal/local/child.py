@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from caudal.local.errors import StartError
+from caudal.settings import Settings
 
 INSTALL_ID = "CAUDAL_INSTALL_ID"
 _POLL_S = 0.1
@@ -27,7 +28,8 @@ class Child:
     """What the supervisor must know to run one process.
 
     `ready` returns None once the process does its work, else what it still waits for. `prepare` runs before every
-    start and may run any number of times. `wait` says whether later children wait until this one is ready.
+    start, `after` each time it became ready; both may run any number of times. `wait` says whether later children
+    wait until this one is ready. `gives` are the settings (dotted path to value) by which others find this process.
     """
 
     name: str
@@ -43,24 +45,29 @@ class Child:
     cwd: Path | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     url: str = ""
+    gives: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Work that the supervisor does itself between two children. `work` gets an event that is set at the stop.
+    """Work that the supervisor does itself between two children.
 
-    In the `background` it runs in a thread and may last until that event.
+    `work` gets the settings of the running install and an event that is set at the stop. In the `background` it runs
+    in a thread and may last until that event.
     """
 
     name: str
-    work: Callable[[threading.Event], None]
+    work: Callable[[Settings, threading.Event], None]
     background: bool = False
+
+
+Item = Child | Step
 
 
 class Running:
     """A started child. Its standard output and error go to one file that survives restarts."""
 
-    def __init__(self, child: Child, log: Path, marks: Mapping[str, str] | None = None) -> None:
+    def __init__(self, child: Child, log: Path, env: Mapping[str, str] | None = None) -> None:
         self.child = child
         self.log = log
         self.started_at = time.time()
@@ -71,13 +78,14 @@ class Running:
             # and one signal to the group reaches a JVM below a Python process too.
             self.process = subprocess.Popen(
                 list(child.command),
-                env={**os.environ, **child.env, **(marks or {})},
+                env={**os.environ, **(env or {}), **child.env},
                 cwd=child.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.born = _born(self.process.pid)
 
     @property
     def pid(self) -> int:
@@ -107,15 +115,17 @@ class Running:
             time.sleep(_POLL_S)
         return False
 
-    def stop(self, kill_now: bool = False) -> None:
-        """SIGTERM to the child, its time to end, then SIGKILL to its whole group and what it started elsewhere."""
-        below = descendants(self.pid) if self.exit_code() is None else []
-        if self.exit_code() is None and not kill_now:
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """SIGTERM to the child, its time to end (cut short when `hurry` says so), then SIGKILL to all that is left."""
+        alive = self.exit_code() is None
+        below = descendants(self.pid) if alive else []
+        if alive and not hurry():
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(self.child.stop_s)
-        # The group outlives its leader when a JVM hangs: end what is left of it.
+            deadline = time.monotonic() + self.child.stop_s
+            while self.exit_code() is None and time.monotonic() < deadline and not hurry():
+                time.sleep(_POLL_S / 2)
+        # The group outlives its leader when a JVM hangs; Spark's Python workers have groups of their own.
         signal_group(self.pid, signal.SIGKILL)
         for pid, born in below:
             kill_if_same(pid, born)
@@ -138,6 +148,15 @@ class Running:
             why=f"{why}\n{self.tail()}",
             fix=f"read `caudal logs {self.child.name}`, then `caudal doctor`",
         )
+
+
+def _born(pid: int) -> float:
+    """When the process started, by the system's clock: with the pid it names one process for ever."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return float(psutil.Process(pid).create_time())
+    return 0.0
 
 
 def signal_group(leader: int, number: int) -> None:

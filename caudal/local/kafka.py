@@ -93,6 +93,7 @@ def child(
         cwd=data,
         ports={"kafka": port, "kafka controller": controller_port},
         url=f"127.0.0.1:{port}",
+        gives={"kafka.bootstrap": f"127.0.0.1:{port}"},
     )
 
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -49,10 +49,11 @@ class Ports:
             what=f"no free port from {wanted} on", where=host, why="all are busy", fix="free one or name another"
         )
 
-    def release(self) -> None:
-        """Give all claims back."""
-        while self._claims:
-            self._claims.popitem()[1].close()
+    def release(self, ports: Iterable[int] | None = None) -> None:
+        """Give these claims back, or all."""
+        for port in list(self._claims) if ports is None else ports:
+            if port in self._claims:
+                self._claims.pop(port).close()
 
     def _claim(self, port: int) -> bool:
         if port in self._claims:
@@ -66,6 +67,10 @@ class Ports:
             return False
         self._claims[port] = file
         return True
+
+
+# Claims are file locks, and these belong to the process.
+CLAIMS = Ports()
 
 
 def any_free(ports: Ports, count: int = 1) -> list[int]:

@@ -83,10 +83,18 @@ def child(data: Path, ports: Sequence[int], name: str = "s3", bucket: str = BUCK
         ready=lambda: ready(url, found),
         after=lambda: make_bucket(url, found, bucket),
         ready_s=60.0,
-        stop_s=15.0,
+        # It ends when its last client has gone, and pooled connections never go; its files survive a kill.
+        stop_s=4.0,
         cwd=data,
-        ports={"s3": gateway},
+        ports={f"s3 {index}" if index else "s3": port for index, port in enumerate(ports)},
         url=url,
+        gives={
+            "lake.uri": f"s3://{bucket}/lake",
+            "lake.s3_endpoint": url,
+            "lake.s3_region": REGION,
+            "lake.s3_access_key": found.access,
+            "lake.s3_secret_key": found.secret,
+        },
     )
 
 

@@ -32,9 +32,9 @@ def child(data: Path, port: int, name: str = "valkey") -> Child:
         ready=lambda: ready(port),
         ready_s=30.0,
         stop_s=10.0,
-        cwd=None,
         ports={"valkey": port},
         url=f"redis://127.0.0.1:{port}/0",
+        gives={"redis.url": f"redis://127.0.0.1:{port}/0"},
     )
 
 

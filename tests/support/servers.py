@@ -71,7 +71,7 @@ class LocalServers:
     def registry(self) -> str:
         def make() -> Child:
             url = f"http://127.0.0.1:{any_free(self._ports)[0]}"
-            return stages.registry({"CAUDAL_DATA_DIR": str(self._folder)}, url)
+            return stages.registry(url, {"CAUDAL_DATA_DIR": str(self._folder)})
 
         return self._url("registry", make)
 
@@ -87,7 +87,7 @@ class LocalServers:
     def close(self) -> None:
         for running in reversed(self._running.values()):
             # What lies in the folder is thrown away: no need for a graceful end.
-            running.stop(kill_now=True)
+            running.stop(hurry=lambda: True)
         self._running.clear()
         self._ports.release()
 
@@ -99,7 +99,7 @@ class LocalServers:
                 running.wait_ready()
                 child.after()
             except BaseException:
-                running.stop(kill_now=True)
+                running.stop(hurry=lambda: True)
                 raise
             self._running[name] = running
         return self._running[name].child.url
