@@ -10,6 +10,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from caudal import alerts, metrics
@@ -35,7 +36,7 @@ def collect(settings: Settings, lake: Lake, reader: Reader, *, now: float | None
         "duplicates": total(snapshots, "caudal_duplicates_total"),
         "processes": processes(snapshots, at),
         "breakers": breakers(snapshots),
-        "alerts": alerts.recent(settings.run_dir / "alerts.jsonl", 20),
+        "alerts": alarms(settings.run_dir / "alerts.jsonl"),
         "quality": quality(lake),
         "gold": gold(reader, at),
     }
@@ -110,6 +111,14 @@ def breakers(snapshots: Iterable[metrics.Snapshot]) -> list[dict[str, Any]]:
         if sample.name == "caudal_breaker_open"
     ]
     return sorted(found, key=lambda b: (not b["open"], str(b.get("component")), str(b.get("host"))))
+
+
+def alarms(file: Path) -> list[dict[str, Any]]:
+    """The latest alarms, newest first; none while the last line is still being written."""
+    try:
+        return alerts.recent(file, 20)
+    except ValueError:
+        return []
 
 
 def quality(lake: Lake) -> dict[str, Any]:

@@ -55,3 +55,11 @@ def test_open_breakers_come_first(tmp_path: Path) -> None:
     metrics.gauge("caudal_breaker_open", 1.0, component="b", host="y")
     metrics.flush()
     assert [(b["host"], b["open"]) for b in status.breakers(read_all(tmp_path))] == [("y", True), ("x", False)]
+
+
+def test_a_half_written_alarm_is_passed_over(tmp_path: Path) -> None:
+    """An alarm that is just being written does not break the answer."""
+    file = tmp_path / "alerts.jsonl"
+    assert status.alarms(file) == []
+    file.write_text('{"at": 1, "code": "CDL-PLAINTEXT"}\n{"at": 2, "co')
+    assert status.alarms(file) in ([], [{"at": 1, "code": "CDL-PLAINTEXT"}])
