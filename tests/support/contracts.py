@@ -16,7 +16,7 @@ BASE: tuple[dict[str, Any], ...] = (
     {"name": "thing_id", "type": "string"},
     {"name": "happened_at", "type": TIME},
 )
-YAML = """id: {id}
+YAML = """id: ID
 description: Things that happen in tests
 owner: tests
 mode: append
@@ -42,7 +42,7 @@ def write(
     """A contract folder under `root`: version n has the base fields and the n-th tuple. Returns the folder."""
     folder = root.joinpath(*id.split("."))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "contract.yml").write_text(yaml.format(id=id), encoding="utf-8")
+    (folder / "contract.yml").write_text(yaml.replace("ID", id, 1), encoding="utf-8")
     for number, fields in enumerate(versions, start=1):
         avsc = {"type": "record", "name": name, "namespace": "caudal.tests", "fields": [*BASE, *fields]}
         (folder / f"v{number}.avsc").write_text(json.dumps(avsc, indent=1), encoding="utf-8")
