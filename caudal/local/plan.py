@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from caudal.alerts import Alerts
 from caudal.errors import SettingsError
 from caudal.local import kafka, orphans, record, s3, stages, valkey
 from caudal.local.child import Child, Item, Step
@@ -102,7 +103,11 @@ def running_settings(settings: Settings, plan: Sequence[Item]) -> Settings:
 # The contracts belong to a stage of their own, which the platform knows by name only, as it does all stages.
 def _apply(settings: Settings, stop: threading.Event) -> None:
     catalog = _named("schemas.load").load_catalog(settings.contracts_dir)
-    _named("schemas.apply").apply(settings, catalog)
+    for applied in _named("schemas.apply").apply(settings, catalog):
+        if applied.error is not None:
+            # One contract that may not be released must not keep the others from running.
+            summary = f"contract {applied.contract} was refused: {applied.error.what}"
+            Alerts.open(settings).raise_(applied.error.code, summary, applied.contract)
 
 
 def _watch(settings: Settings, stop: threading.Event) -> None:
