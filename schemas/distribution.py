@@ -150,6 +150,8 @@ class ContractFeed:
         found: dict[str, Released] = {}
         try:
             if not self._assign(timeout):
+                # librdkafka has no wait for a topic to appear; the time is spent here instead of in a busy loop.
+                self._consumer.poll(timeout)
                 return []
         except Unreachable:
             return []
@@ -201,8 +203,6 @@ class ContractFeed:
                 "no broker answers", where=topic, why=error.args[0].name(), fix="start it: caudal up"
             ) from error
         if found.error is not None or not found.partitions:
-            # librdkafka has no wait for a topic to appear; the caller's time is spent here instead of in a busy loop.
-            self._consumer.poll(timeout)
             return False
         offset = OFFSET_BEGINNING if self._from_start else OFFSET_END
         self._consumer.assign([TopicPartition(topic, partition, offset) for partition in found.partitions])
