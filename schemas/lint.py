@@ -29,6 +29,11 @@ class Finding:
     def place(self) -> str:
         return "" if self.file is None else str(self.file) if self.line is None else f"{self.file}:{self.line}"
 
+    def record(self) -> dict[str, str]:
+        """The finding as JSON-ready facts."""
+        facts = {"severity": self.severity, "code": self.code, "message": self.message}
+        return {**facts, "where": self.place, "fix": self.fix}
+
     def error(self) -> ContractError:
         return ContractError(self.topic, self.message, file=self.file, line=self.line, fix=self.fix)
 

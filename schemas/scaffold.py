@@ -16,7 +16,7 @@ description: What happens, in one line
 owner: {domain}
 mode: {mode}                # append: events; upsert: the newest state of a key; cdc: changes of a database row
 """
-_KEYED = """key: [tenant_id, {event}_id]
+_KEYED = """key: [tenant_id, {own}]
 sequence: [{sequence}]       # which of two records of a key is newer
 """
 _TAIL = """event_id: event_id          # the same id twice is one event
@@ -48,10 +48,11 @@ def new(root: Path, identity: str, mode: Mode = "append") -> Contract:
         raise ContractError("NAME", f"there is `{identity}` already", file=folder, fix=fix)
     folder.mkdir(parents=True)
     time = "occurred_at" if mode == "append" else "updated_at"
-    values = {"id": identity, "domain": domain, "event": event, "mode": mode, "time": time}
+    own = "record_id" if event in ("event", "tenant") else f"{event}_id"
+    values = {"id": identity, "own": own, "domain": domain, "event": event, "mode": mode, "time": time}
     keyed = "" if mode == "append" else _KEYED.format(sequence="_sequence" if mode == "cdc" else time, **values)
     (folder / load.CONTRACT_FILE).write_text(_HEAD.format(**values) + keyed + _TAIL.format(**values), encoding="utf-8")
-    (folder / "v1.avsc").write_text(wire.text(_schema(domain, event, time, mode)), encoding="utf-8")
+    (folder / "v1.avsc").write_text(wire.text(_schema(domain, event, own, time, mode)), encoding="utf-8")
     contract = load.load_contract(folder)
     write_wire(contract)
     return contract
@@ -71,7 +72,7 @@ def write_wire(contract: Contract) -> list[Path]:
     return written
 
 
-def _schema(domain: str, event: str, time: str, mode: Mode) -> Avro:
+def _schema(domain: str, event: str, own: str, time: str, mode: Mode) -> Avro:
     cdc = [
         {"name": "_op", "doc": "c, u, d, r or t", "type": "string"},
         {"name": "_sequence", "doc": "Position in the source's log", "type": "long"},
@@ -87,12 +88,11 @@ def _schema(domain: str, event: str, time: str, mode: Mode) -> Avro:
         "fields": [
             {"name": "event_id", "type": "string"},
             {"name": "tenant_id", "type": "string"},
-            {"name": f"{event}_id", "type": "string"},
+            {"name": own, "type": "string"},
             {"name": "amount", "unit": "currency", "type": money},
             {
                 "name": "customer_email",
-                "pii": "email",
-                "id": "customer_email",
+                **email,
                 "type": ["null", "string"],
                 "default": None,
             },
