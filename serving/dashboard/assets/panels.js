@@ -140,5 +140,5 @@ export function processes({ processes: found, breakers }) {
 export function alerts({ alerts: found }) {
   if (!found?.length) return empty("No alarm.");
   return [table("Alarms", [["Time"], ["Code"], ["What"], ["Runbook", "num extra"]],
-    found.slice(0, 10).map((a) => el("tr", {}, cell(clock(a.at)), cell(a.code, "mark bad"), cell(a.summary, "quiet"), cell(a.runbook, "num quiet extra"))))];
+    found.slice(0, 10).map((a) => el("tr", {}, cell(clock(a.at)), cell(a.code, "mark bad wrap"), cell(a.summary, "quiet wrap"), cell(a.runbook, "num quiet extra"))))];
 }
