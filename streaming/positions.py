@@ -38,25 +38,29 @@ class SilverPosition:
     undone: tuple[tuple[int, SilverCommit], ...]
 
 
-def raw_position(lake: Lake) -> RawCommit:
-    """The last batch in raw and every partition's end offset; batch 0 when raw is empty."""
+def raw_position(lake: Lake, at: int | None = None) -> RawCommit:
+    """The last batch in raw (as of version `at`) and every partition's end offset; batch 0 when raw is empty."""
     if not lake.has_table(*RAW):
         return NOTHING
-    for _, entry in _history(lake, *RAW):
+    opened = DeltaTable(lake.table(*RAW), version=at, storage_options=lake.storage_options or None)
+    for _, entry in _history(opened):
         facts = raw_commit(entry.get("userMetadata"))
         if facts is not None:
             return facts
     return _raw_from_rows(lake)
 
 
-def silver_position(lake: Lake, table: str, flushed: int) -> SilverPosition:
-    """Walk a silver table's log back to the last commit that the ledger table knows (`flushed`) and to its facts."""
-    opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
+def silver_position(lake: Lake, table: str, flushed: int, at: int | None = None) -> SilverPosition:
+    """Walk a silver table's log back to the last commit that the ledger table knows (`flushed`) and to its facts.
+
+    `at` looks at an older version of the table instead of the newest.
+    """
+    opened = DeltaTable(lake.table("silver", table), version=at, storage_options=lake.storage_options or None)
     stored = int(opened.metadata().configuration.get(GENERATION, "0"))
     generation, covered, skip_above = stored, -1, None
     unflushed: list[tuple[int, SilverCommit]] = []
     undone: list[tuple[int, SilverCommit]] = []
-    for version, entry in _history(lake, "silver", table):
+    for version, entry in _history(opened):
         if entry.get("operation") == "RESTORE" and (skip_above is None or version <= skip_above):
             generation = max(generation, version)
             skip_above = _restored_to(entry, version)
@@ -85,22 +89,22 @@ def flushed_versions(lake: Lake) -> dict[str, int]:
     return {str(row["contract"]): int(row["v"]) for row in rows}
 
 
-def _history(lake: Lake, layer: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Commits, newest first: a few, then (when the caller still asks) all."""
-    opened = DeltaTable(lake.table(layer, name), storage_options=lake.storage_options or None)
-    first = opened.history(FIRST_LOOK)
+def _history(opened: DeltaTable) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Commits up to the version opened, newest first: a few, then (when the caller still asks) all."""
+    last = opened.version()
+    first = [entry for entry in opened.history(FIRST_LOOK) if int(entry["version"]) <= last]
     for entry in first:
         yield int(entry["version"]), entry
-    if len(first) == FIRST_LOOK:
-        for entry in opened.history()[FIRST_LOOK:]:
-            yield int(entry["version"]), entry
+    if first and int(first[-1]["version"]) > 0:
+        for entry in opened.history():
+            if int(entry["version"]) < int(first[-1]["version"]):
+                yield int(entry["version"]), entry
 
 
 def _restored_to(entry: dict[str, Any], version: int) -> int:
-    parameters = entry.get("operationParameters") or {}
-    wanted = parameters.get("version")
+    wanted = str((entry.get("operationParameters") or {}).get("version") or "")
     # A restore by time names no version; then nothing before it counts, which only costs a longer catch-up.
-    return int(wanted) if wanted not in (None, "null", "") and int(wanted) < version else -1
+    return int(wanted) if wanted.isdigit() and int(wanted) < version else -1
 
 
 def _raw_from_rows(lake: Lake) -> RawCommit:

@@ -67,7 +67,9 @@ class Query:
     def read_to(self) -> Mapping[str, Mapping[int, int]]:
         """The end offsets that Spark last planned, by topic and partition; transaction markers count as read."""
         progress = self._query.lastProgress if self._query is not None else None
-        if not progress or not progress.sources or not progress.sources[0].endOffset:
+        # The object's own text form of endOffset is no JSON; the whole progress is.
+        sources = json.loads(progress.json).get("sources") if progress else None
+        found = sources[0].get("endOffset") if sources else None
+        if not isinstance(found, dict):
             return {}
-        found = json.loads(progress.sources[0].endOffset)
         return {topic: {int(p): int(end) for p, end in parts.items()} for topic, parts in found.items()}

@@ -66,8 +66,7 @@ def evolve(spark: SparkSession, path: str, contract: Contract) -> list[str]:
     now = {field.name: field.dataType.simpleString() for field in spark.read.format("delta").load(path).schema}
     added = evolution.plan(now, contract)
     if added:
-        columns = ", ".join(f"`{column.name}` {column.type}" for column in added)
-        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(column.ddl for column in added)})")
     return [column.name for column in added]
 
 

@@ -1,0 +1,237 @@
+"""The lake's half of verify: every contract's ledger, silver and dead letters recounted from raw, without a JVM.
+
+A consistent cut: silver is pinned first, then what was written before it (dead letters, raw). The facts that belong to
+the pinned silver version come from the ledger table and, for what is not flushed yet, from silver's own log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from caudal.lake import Lake
+from caudal.query import Query
+from schemas.contract import Contract
+from schemas.tables import column_of
+from streaming.facts import COUNTS, Facts
+from streaming.positions import silver_position
+from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RAW
+
+# A finding names a few places; more would not help anybody.
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One contract's tables at one moment. `lines` are its ledger up to `cut`, the raw batch that silver covers."""
+
+    contract: Contract
+    version: int
+    cut: int
+    lines: tuple[Facts, ...]
+    parked: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass
+class Found:
+    """What was looked at, and what is wrong."""
+
+    examined: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def say(self, finding: str) -> None:
+        self.findings.append(finding)
+
+
+class Recount:
+    """All pinned tables in one set: `raw`, `dead`, and one `silver_…` table for each contract."""
+
+    def __init__(self, lake: Lake, contracts: Iterable[Contract]) -> None:
+        self.lake, self.query = lake, Query(lake)
+        present = [c for c in contracts if lake.has_table("silver", c.table)]
+        versions = {c.id: self.query.table(_alias(c), "silver", c.table) for c in present}
+        self.query.table("dead", *DEAD_LETTERS)
+        self.raw_version = self.query.table("raw", *RAW)
+        self.query.table("ledger", *LEDGER)
+        self.query.table("parked", *PARKED)
+        self.pinned = [self._pin(contract, versions[contract.id]) for contract in present]
+
+    def conservation(self) -> Found:
+        """Invariant 1 inside the lake."""
+        found = Found()
+        self._raw_once(found)
+        for pinned in self.pinned:
+            self._ledger(pinned, found)
+            self._states(pinned, found)
+        return found
+
+    def idempotence(self) -> Found:
+        """Invariant 7: nothing twice in silver."""
+        found = Found()
+        for pinned in self.pinned:
+            contract, table = pinned.contract, _alias(pinned.contract)
+            found.examined += int(self.query.one(f"SELECT count(*) FROM {table}"))
+            sql = _near_copies(contract, table) if contract.mode == "append" else _key_copies(contract, table)
+            twice = int(self.query.one(f"SELECT count(*) FROM ({sql})"))
+            if twice:
+                what = "event ids" if contract.mode == "append" else "keys"
+                found.say(f"{contract.id}: {twice} {what} are in silver more than once")
+            if contract.id == "fraud.decision":
+                self._decisions(table, found)
+        return found
+
+    def _pin(self, contract: Contract, version: int) -> Pinned:
+        lines: dict[tuple[int, int], dict[str, int]] = {}
+        rows = self.query.rows(
+            f"SELECT silver_version, batch, {', '.join(f'sum({n}) AS {n}' for n in COUNTS)} FROM ledger "
+            f"WHERE contract = '{contract.id}' AND silver_version <= {version} GROUP BY silver_version, batch"
+        )
+        for row in rows:
+            lines[row["silver_version"], row["batch"]] = {name: int(row[name]) for name in COUNTS}
+        flushed = max((v for v, _ in lines), default=-1)
+        at = silver_position(self.lake, contract.table, flushed, version)
+        waiting = self._parked(contract, flushed)
+        for number, commit in at.unflushed:
+            for line in commit.lines:
+                lines[number, line.batch] = {name: getattr(line, name) for name in COUNTS}
+            for one in commit.parked:
+                key = (one.first_batch, one.batch, one.schema_id)
+                waiting[key] = waiting.get(key, 0) + one.records
+        for number, commit in at.undone:
+            # Taken back by a RESTORE, whether or not the ledger table says so yet.
+            for line in commit.lines:
+                lines.pop((number, line.batch), None)
+        facts = [Facts(batch, contract.id, **counts) for (_, batch), counts in sorted(lines.items()) if any(counts.values())]
+        return Pinned(
+            contract, version, at.covered, tuple(facts), tuple(sorted(key for key, n in waiting.items() if n > 0))
+        )
+
+    def _parked(self, contract: Contract, flushed: int) -> dict[tuple[int, int, int], int]:
+        rows = self.query.rows(
+            "SELECT first_batch, batch, schema_id, sum(records) AS n FROM (SELECT DISTINCT first_batch, batch, schema_id, "
+            f"records, silver_version FROM parked WHERE contract = '{contract.id}' AND silver_version <= {flushed}) "
+            "GROUP BY first_batch, batch, schema_id"
+        )
+        return {(row["first_batch"], row["batch"], row["schema_id"]): int(row["n"]) for row in rows}
+
+    def _raw_once(self, found: Found) -> None:
+        found.examined += int(self.query.one("SELECT count(*) FROM raw"))
+        twice = self.query.rows(
+            'SELECT topic, "partition" AS p, "offset" AS o FROM raw GROUP BY topic, "partition", "offset" '
+            f"HAVING count(*) > 1 LIMIT {SHOWN}"
+        )
+        for row in twice:
+            found.say(f"{row['topic']}/{row['p']}@{row['o']} is in raw more than once")
+
+    def _ledger(self, pinned: Pinned, found: Found) -> None:
+        """Each line balances, and read is the number of raw records of its batches."""
+        name = pinned.contract.id
+        rows = self.query.rows(
+            f"SELECT \"_batch\" AS batch, count(*) AS n FROM raw WHERE topic = '{pinned.contract.topic}' "
+            f'AND "_batch" <= {pinned.cut} GROUP BY "_batch"'
+        )
+        batches = {int(row["batch"]): int(row["n"]) for row in rows}
+        read: dict[int, int] = {}
+        for line in pinned.lines:
+            states = line.applied + line.duplicate + line.superseded + line.dead_letter + line.parked
+            if line.read != states:
+                found.say(f"{name}, batch {line.batch}: read {line.read}, accounted for {states}")
+            read[line.batch] = read.get(line.batch, 0) + line.read
+        before = 0
+        for batch in sorted(batch for batch, n in read.items() if n):
+            there = sum(n for b, n in batches.items() if before < b <= batch)
+            if there != read[batch]:
+                found.say(f"{name}, batches {before + 1} to {batch}: {there} records in raw, {read[batch]} in the ledger")
+            before = batch
+        rest = sum(n for b, n in batches.items() if b > before)
+        if rest:
+            found.say(f"{name}: {rest} records of raw are in no line of the ledger")
+
+    def _states(self, pinned: Pinned, found: Found) -> None:
+        """Silver and dead letters hold exactly what the ledger says, and nothing that raw does not."""
+        name, table, cut = pinned.contract.id, _alias(pinned.contract), pinned.cut
+        rows = int(self.query.one(f"SELECT count(*) FROM {table}"))
+        found.examined += rows
+        total = {what: sum(getattr(line, what) for line in pinned.lines) for what in COUNTS}
+        unknown = self.query.rows(
+            f'SELECT s."_partition" AS p, s."_offset" AS o FROM {table} s LEFT ANTI JOIN raw r '
+            f"ON r.topic = '{pinned.contract.topic}' AND s.\"_topic\" = r.topic AND s.\"_partition\" = r.\"partition\" "
+            f'AND s."_offset" = r."offset" AND s."_batch" = r."_batch" LIMIT {SHOWN}'
+        )
+        for row in unknown:
+            found.say(f"{name}: silver has {row['p']}@{row['o']}, which raw does not")
+        places = int(self.query.one(f'SELECT count(*) FROM (SELECT DISTINCT "_topic", "_partition", "_offset" FROM {table})'))
+        if places != rows:
+            found.say(f"{name}: {rows - places} rows of silver come from a record that has a row already")
+        dead = self._dead(pinned)
+        if dead != total["dead_letter"]:
+            found.say(f"{name}: {dead} dead letters, {total['dead_letter']} in the ledger")
+        both = int(
+            self.query.one(
+                f"SELECT count(*) FROM {table} s LEFT SEMI JOIN dead d ON d.contract = '{name}' AND s.\"_topic\" = d.topic "
+                'AND s."_partition" = d."partition" AND s."_offset" = d."offset"'
+            )
+        )
+        if both:
+            found.say(f"{name}: {both} records are applied and dead letters at once")
+        expected = total["applied"] if pinned.contract.mode == "append" else self._keys(pinned, cut)
+        if rows != expected:
+            found.say(f"{name}: {rows} rows in silver, {expected} expected")
+
+    def _dead(self, pinned: Pinned) -> int:
+        """Distinct dead letters up to the cut whose record is in raw."""
+        return int(
+            self.query.one(
+                'SELECT count(*) FROM (SELECT DISTINCT d.topic, d."partition", d."offset" FROM dead d LEFT SEMI JOIN raw r '
+                'ON d.topic = r.topic AND d."partition" = r."partition" AND d."offset" = r."offset" '
+                f"WHERE d.contract = '{pinned.contract.id}' AND d.\"_batch\" <= {pinned.cut})"
+            )
+        )
+
+    def _keys(self, pinned: Pinned, cut: int) -> int:
+        """Distinct keys among the raw records that were neither dead letters nor parked: each has one row."""
+        waits = "".join(
+            f' AND NOT (r.schema_id = {i} AND r."_batch" >= {first} AND r."_batch" <= {last})'
+            for first, last, i in pinned.parked
+        )
+        return int(
+            self.query.one(
+                f"SELECT count(DISTINCT r.key) FROM raw r LEFT ANTI JOIN dead d ON d.contract = '{pinned.contract.id}' "
+                'AND r.topic = d.topic AND r."partition" = d."partition" AND r."offset" = d."offset" '
+                f"WHERE r.topic = '{pinned.contract.topic}' AND r.\"_batch\" <= {cut}{waits}"
+            )
+        )
+
+    def _decisions(self, table: str, found: Found) -> None:
+        twice = int(
+            self.query.one(
+                f"SELECT count(*) FROM (SELECT tenant_id, transaction_event_id FROM {table} "
+                "GROUP BY tenant_id, transaction_event_id HAVING count(*) > 1)"
+            )
+        )
+        if twice:
+            found.say(f"{twice} transactions have more than one decision")
+
+
+def _alias(contract: Contract) -> str:
+    return f"silver_{contract.table}"
+
+
+def _key_copies(contract: Contract, table: str) -> str:
+    keys = ", ".join(f'"{column_of(contract, name)}"' for name in contract.key)
+    return f"SELECT {keys} FROM {table} GROUP BY {keys} HAVING count(*) > 1"
+
+
+def _near_copies(contract: Contract, table: str) -> str:
+    """Rows whose event id was there before, within the lateness."""
+    tenant, event = (f'"{column_of(contract, n)}"' for n in (contract.tenant, contract.event_id))
+    time = f'CAST("{column_of(contract, contract.event_time)}" AS BIGINT)'
+    before = f"lag({time}) OVER (PARTITION BY {tenant}, {event} ORDER BY {time})"
+    # Timestamps are microseconds here.
+    reach = int(contract.lateness.total_seconds() * 1_000_000)
+    return f"SELECT 1 FROM (SELECT {time} - {before} AS gap FROM {table}) WHERE gap IS NOT NULL AND gap <= {reach}"
+
+
+def totals(pinned: Iterable[Pinned]) -> Mapping[str, int]:
+    """Sums over all contracts, for the report."""
+    return {what: sum(getattr(line, what) for one in pinned for line in one.lines) for what in COUNTS}
