@@ -115,14 +115,18 @@ class Running:
             time.sleep(_POLL_S)
         return False
 
-    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
-        """SIGTERM to the child, its time to end (cut short when `hurry` says so), then SIGKILL to all that is left."""
+    def stop(self, hurry: Callable[[], bool] = lambda: False, patience_s: float | None = None) -> None:
+        """SIGTERM to the child, its time to end (cut short when `hurry` says so), then SIGKILL to all that is left.
+
+        `patience_s`: at most so many seconds, where the child's own `stop_s` would be longer.
+        """
         alive = self.exit_code() is None
         below = descendants(self.pid) if alive else []
         if alive and not hurry():
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + self.child.stop_s
+            allowed = self.child.stop_s if patience_s is None else min(patience_s, self.child.stop_s)
+            deadline = time.monotonic() + allowed
             while self.exit_code() is None and time.monotonic() < deadline and not hurry():
                 time.sleep(_POLL_S / 2)
         # The group outlives its leader when a JVM hangs; Spark's Python workers have groups of their own.

@@ -9,47 +9,19 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
-import importlib.util
-import re
 import shutil
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 from caudal.local.errors import JarsError
+from caudal.local.ivy import Coordinate, JarSet, fetch
 
 FINISHED = "SHA256SUMS"
 LOCKED = Path(__file__).with_name("jars.lock")
-_VERSION = re.compile(r"-\d[\w.+-]*$")
-# One report in five seconds is what a person reads in a log; a terminal gets the same lines.
-_REPORT_S = 5.0
-
-
-@dataclass(frozen=True)
-class Coordinate:
-    """One module of a Maven repository, with what it needs."""
-
-    group: str
-    name: str
-    version: str
-
-
-@dataclass(frozen=True)
-class JarSet:
-    """What one process needs on its class path; `beside_spark` leaves out what pyspark already brings."""
-
-    name: str
-    roots: tuple[Coordinate, ...]
-    beside_spark: bool = False
-    without: tuple[str, ...] = ()
-
-
 # hadoop-aws asks for the whole AWS SDK as one archive of 600 MB; it calls only these modules of it.
 _AWS = "software.amazon.awssdk"
 _AWS_VERSION = "2.29.52"
@@ -172,11 +144,9 @@ def _resolve_one(wanted: JarSet, folder: Path, java: str, say: Callable[[str], N
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     cache.mkdir(exist_ok=True)
-    module = part / "ivy.xml"
-    module.write_text(_ivy_module(wanted), encoding="utf-8")
     began = time.monotonic()
-    _run_ivy(wanted, module, cache, part, java, say)
-    module.unlink()
+    expected = {jar: size for jar, (_, size) in _locked().get(wanted.name, {}).items()}
+    fetch(wanted, part, cache, java, expected, say)
     jars = sorted(part.glob("*.jar"))
     _compare(wanted.name, jars)
     lines = [f"{_digest(jar)}  {jar.stat().st_size}  {jar.name}" for jar in jars]
@@ -187,55 +157,6 @@ def _resolve_one(wanted: JarSet, folder: Path, java: str, say: Callable[[str], N
     shutil.rmtree(cache, ignore_errors=True)
     total = sum(jar.stat().st_size for jar in target.glob("*.jar")) / 1e6
     say(f"jars: {wanted.name} complete, {len(jars)} archives, {total:.1f} MB in {time.monotonic() - began:.0f} s")
-
-
-def _run_ivy(wanted: JarSet, module: Path, cache: Path, part: Path, java: str, say: Callable[[str], None]) -> None:
-    command = [java, "-Xmx192m", "-cp", str(_ivy_jar()), "org.apache.ivy.Main", "-ivy", str(module)]
-    command += ["-cache", str(cache), "-retrieve", f"{part}/[artifact]-[revision].[ext]", "-types", "jar", "bundle"]
-    expected = _locked().get(wanted.name, {})
-    total = f"{len(expected)} archives, {sum(s for _, s in expected.values()) / 1e6:.1f} MB" if expected else "?"
-    say(f"jars: {wanted.name}: resolving ({total})")
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    said, last = time.monotonic(), ""
-    tail: list[str] = []
-    for line in process.stdout:
-        tail = [*tail[-40:], line.strip()]
-        if line.startswith("downloading "):
-            last = line.split("/")[-1].split(" ")[0].strip()
-        if time.monotonic() - said > _REPORT_S:
-            said = time.monotonic()
-            here = list(cache.rglob("*.jar"))
-            size = sum(jar.stat().st_size for jar in here) / 1e6
-            say(f"jars: {wanted.name}: {len(here)} archives, {size:.1f} MB here (of {total}) {last}")
-    if process.wait() != 0:
-        problems = [line for line in tail if "UNRESOLVED" in line or "ERROR" in line or "exception" in line.lower()]
-        raise JarsError(
-            what=f"the Java archives of the set '{wanted.name}' could not be fetched",
-            where=str(cache),
-            why="; ".join(problems[:3]) or "\n".join(tail[-5:]),
-            fix="check the network and run the set-up again: it goes on where it stopped",
-        )
-
-
-def _ivy_module(wanted: JarSet) -> str:
-    """The module text for Ivy: our roots, and every archive that pyspark carries as an exclusion."""
-    leave_out = set(wanted.without)
-    if wanted.beside_spark:
-        leave_out |= {_artifact(jar) for jar in (_pyspark() / "jars").glob("*.jar")}
-    leave_out -= {root.name for root in wanted.roots}
-    roots = "".join(
-        f"<dependency org={quoteattr(r.group)} name={quoteattr(r.name)} rev={quoteattr(r.version)} conf='*->default'/>"
-        for r in wanted.roots
-    )
-    excludes = "".join(f"<exclude module={quoteattr(name)}/>" for name in sorted(leave_out))
-    return (
-        "<ivy-module version='2.0'>"
-        f"<info organisation='caudal' module={quoteattr(wanted.name)}/>"
-        f"<dependencies>{roots}{excludes}</dependencies></ivy-module>"
-    )
 
 
 def _compare(name: str, jars: Sequence[Path]) -> None:
@@ -283,27 +204,6 @@ def _sums(path: Path) -> Iterator[tuple[str, int, str]]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _artifact(jar: Path) -> str:
-    return _VERSION.sub("", jar.stem)
-
-
-def _pyspark() -> Path:
-    """pyspark's folder, found without importing it."""
-    spec = importlib.util.find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise JarsError(
-            what="pyspark is not installed, and its Ivy is what fetches the Java archives",
-            where=sys.prefix,
-            why="the environment was made without the extra 'streaming'",
-            fix="install caudal[local]",
-        )
-    return Path(spec.origin).parent
-
-
-def _ivy_jar() -> Path:
-    return next(iter((_pyspark() / "jars").glob("ivy-*.jar")))
 
 
 def _java() -> str:

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 GRACE_S = 8.0
 
 
-def end(run_dir: Path, *, grace_s: float = GRACE_S) -> list[str]:
+def end(run_dir: Path, *, grace_s: float | None = None) -> list[str]:
     """End every process of this install but the caller and those it descends from; their names.
 
     The caller must hold the install's lease, or know that nobody does.
     """
     import psutil
 
+    grace_s = GRACE_S if grace_s is None else grace_s
     found = list(find(run_dir))
     names = [_name(process) for process in found]
     for process in found:

@@ -11,7 +11,7 @@ from caudal.alerts import Alerts
 from caudal.errors import SettingsError
 from caudal.local import kafka, orphans, record, s3, stages, valkey
 from caudal.local.child import Child, Item, Step
-from caudal.local.effective import effective, said
+from caudal.local.effective import said
 from caudal.local.java import find
 from caudal.local.ports import CLAIMS, Ports, any_free
 from caudal.settings import Settings
@@ -90,14 +90,10 @@ def _stages(settings: Settings, names: Sequence[str], ports: Ports) -> list[Chil
             url = f"http://{settings.web.host}:{port}"
             found.append(stages.child(name, settings.run_dir, url=url, ports={"web": port}, gives={"web.port": port}))
         else:
-            env = {"JAVA_HOME": str(find().home)} if name in _ON_SPARK else {}
+            # Spark looks the machine's own name up at each start unless it is told where to listen.
+            env = {"JAVA_HOME": str(find().home), "SPARK_LOCAL_IP": "127.0.0.1"} if name in _ON_SPARK else {}
             found.append(stages.child(name, settings.run_dir, env=env))
     return found
-
-
-def running_settings(settings: Settings, plan: Sequence[Item]) -> Settings:
-    """The settings that the install of this plan will run with, endpoints included."""
-    return effective(settings, plan)
 
 
 # The contracts belong to a stage of their own, which the platform knows by name only, as it does all stages.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
 from caudal import log
@@ -16,46 +14,22 @@ from caudal.alerts import Alerts
 from caudal.errors import CaudalError
 from caudal.lease import Lease, LeaseHeld, holder
 from caudal.local import logs, orphans, record
-from caudal.local.child import INSTALL_ID, Child, Item, Running, Step
+from caudal.local.care import Care
+from caudal.local.child import INSTALL_ID, Child, Item, Running, Step, signal_group
 from caudal.local.effective import child_environment, effective
+from caudal.local.entry import Entry, State, start_waves, stop_waves
+from caudal.local.entry import write as write_processes
 from caudal.local.errors import AlreadyUp
 from caudal.local.memory import Memory
 from caudal.local.ports import CLAIMS
 from caudal.metrics import Metrics
 from caudal.settings import Settings
 
-# Seconds before the first restart; it doubles up to the second figure, and starts over after a minute of work.
-BACKOFF_S = (1.0, 30.0)
-STEADY_S = 60.0
+# Seconds that a child which never became ready gets to end.
+UNREADY_STOP_S = 3.0
 _WATCH_S = 0.5
 _MEMORY_S = 5.0
 _ROTATE_S = 10.0
-
-
-@dataclass
-class _Entry:
-    """One child and how it fares. `state`: starting, ready, restarting, ended, stopped."""
-
-    child: Child
-    running: Running
-    state: str = "starting"
-    # True while `start` itself waits for it; the watcher leaves it alone.
-    awaited: bool = True
-    restarts: int = 0
-    backoff_s: float = BACKOFF_S[0]
-    again_at: float = 0.0
-    late: bool = False
-
-
-@dataclass(frozen=True)
-class State:
-    """How one child fares, for people."""
-
-    name: str
-    state: str
-    pid: int
-    restarts: int
-    url: str
 
 
 class Supervisor:
@@ -71,7 +45,8 @@ class Supervisor:
         self._lease = Lease(self._run / record.LEASE)
         self._metrics = Metrics("supervisor", self._run / "metrics")
         self._alerts = Alerts.open(self.settings)
-        self._entries: list[_Entry] = []
+        self._care = Care(self._spawn, self._changed, self._say, self._metrics, self._alerts)
+        self._entries: list[Entry] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
         self._stopping = threading.Event()
@@ -135,7 +110,7 @@ class Supervisor:
         self._metrics.ready(False)
         for thread in self._threads:
             thread.join(timeout=10)
-        for wave in _waves(self._entries):
+        for wave in stop_waves(self._entries):
             enders = [threading.Thread(target=self._end, args=(entry,)) for entry in wave]
             for ender in enders:
                 ender.start()
@@ -144,7 +119,7 @@ class Supervisor:
         orphans.end(self._run, grace_s=1.0)
         with contextlib.suppress(OSError):
             self.memory.write(self._run)
-            self._write_processes()
+            self._changed()
             record.forget_endpoints(self._run)
         self._metrics.stop()
         CLAIMS.release([port for entry in self._entries for port in entry.child.ports.values()])
@@ -152,8 +127,6 @@ class Supervisor:
 
     def kill(self, name: str) -> None:
         """SIGKILL one child's group, as a fault would; it is restarted like after any crash."""
-        from caudal.local.child import signal_group
-
         for entry in self._entries:
             if entry.child.name == name:
                 signal_group(entry.running.pid, signal.SIGKILL)
@@ -240,17 +213,17 @@ class Supervisor:
             return self._do(item)
         began = time.monotonic()
         self._say(f"starting {item.name}" + (f" at {item.url}" if item.url else ""))
-        entry = _Entry(item, self._spawn(item), awaited=item.wait)
+        entry = Entry(item, self._spawn(item), awaited=item.wait)
         with self._lock:
             self._entries.append(entry)
-        self._write_processes()
+        self._changed()
         if not item.wait:
             return True
         if not entry.running.wait_ready(self._stopping.is_set):
             return False
         item.after()
         entry.state, entry.awaited = "ready", False
-        self._write_processes()
+        self._changed()
         self._say(f"{item.name} is ready after {time.monotonic() - began:.1f} s")
         return True
 
@@ -283,7 +256,7 @@ class Supervisor:
             for entry in list(self._entries):
                 # One child's trouble must not blind the watch over the others.
                 with contextlib.suppress(OSError):
-                    self._look_after(entry)
+                    self._care.look_after(entry)
             now = time.monotonic()
             if now - sampled > _MEMORY_S:
                 sampled = now
@@ -292,63 +265,6 @@ class Supervisor:
                 rotated = now
                 for entry in list(self._entries):
                     logs.rotate(entry.running.log)
-
-    def _look_after(self, entry: _Entry) -> None:
-        if entry.awaited or entry.state == "ended":
-            return
-        code = entry.running.exit_code()
-        if entry.state == "restarting":
-            if time.monotonic() >= entry.again_at:
-                self._again(entry)
-        elif code is not None:
-            self._crashed(entry, code)
-        elif entry.state == "starting":
-            self._still_starting(entry)
-
-    def _still_starting(self, entry: _Entry) -> None:
-        if entry.child.ready() is None:
-            entry.child.after()
-            entry.state = "ready"
-            took = time.time() - entry.running.started_at
-            self._say(f"{entry.child.name} is ready after {took:.1f} s")
-            self._write_processes()
-        elif not entry.late and time.time() - entry.running.started_at > entry.child.ready_s:
-            entry.late = True
-            self._alerts.raise_(
-                "CDL-START", f"{entry.child.name} is not ready yet", entry.child.name, seconds=entry.child.ready_s
-            )
-
-    def _crashed(self, entry: _Entry, code: int) -> None:
-        name = entry.child.name
-        # What it started must not go on without it: a JVM would keep its table's lease and its port.
-        entry.running.stop(hurry=lambda: True)
-        if not entry.child.restart:
-            entry.state = "ended"
-            self._say(f"{name} ended with code {code}")
-            self._write_processes()
-            return
-        if time.time() - entry.running.started_at > STEADY_S:
-            entry.backoff_s = BACKOFF_S[0]
-        entry.again_at = time.monotonic() + entry.backoff_s
-        self._say(f"{name} ended with code {code}, starts again in {entry.backoff_s:.0f} s")
-        self._log.warning("child ended", child=name, code=code, again_in_s=entry.backoff_s)
-        self._metrics.count("caudal_restarts_total", process=name)
-        self._alerts.raise_("CDL-CRASH", f"{name} ended with code {code} and starts again", f"crash-{name}")
-        entry.backoff_s = min(entry.backoff_s * 2, BACKOFF_S[1])
-        entry.state = "restarting"
-        self._write_processes()
-
-    def _again(self, entry: _Entry) -> None:
-        try:
-            entry.running = self._spawn(entry.child)
-        except (OSError, CaudalError) as error:
-            entry.again_at = time.monotonic() + entry.backoff_s
-            self._log.warning("child did not start", child=entry.child.name, why=str(error))
-            return
-        entry.restarts += 1
-        entry.late = False
-        entry.state = "starting"
-        self._write_processes()
 
     def _measure(self) -> None:
         roots = {e.child.name: e.running.pid for e in self._entries if e.running.exit_code() is None}
@@ -360,9 +276,11 @@ class Supervisor:
 
     # ---- stopping and telling
 
-    def _end(self, entry: _Entry) -> None:
+    def _end(self, entry: Entry) -> None:
         began = time.monotonic()
-        entry.running.stop(hurry=self._hurry.is_set)
+        # One that was still starting has nothing in its hands that could be finished.
+        patience = None if entry.state == "ready" else UNREADY_STOP_S
+        entry.running.stop(hurry=self._hurry.is_set, patience_s=patience)
         entry.state = "stopped"
         self._say(f"stopped {entry.child.name} in {time.monotonic() - began:.1f} s")
 
@@ -374,43 +292,6 @@ class Supervisor:
     def _gives(self) -> dict[str, object]:
         return {path: v for item in self._plan if isinstance(item, Child) for path, v in item.gives.items()}
 
-    def _write_processes(self) -> None:
-        with self._lock:
-            children = {
-                e.child.name: {
-                    "pid": e.running.pid,
-                    "born": e.running.born,
-                    "state": e.state,
-                    "restarts": e.restarts,
-                    "ports": dict(e.child.ports),
-                    "url": e.child.url,
-                    "log": str(e.running.log),
-                }
-                for e in self._entries
-            }
-        known = {"install": record.install_id(self._run), "at": time.time(), "children": children}
-        with contextlib.suppress(OSError):
-            record.write(self._run / "processes.json", json.dumps(known, indent=1))
-
-
-def start_waves(plan: Sequence[Item]) -> list[list[Item]]:
-    """The start's order: servers next to each other know nothing of one another and start side by side."""
-    waves: list[list[Item]] = []
-    for item in plan:
-        last = waves[-1][-1] if waves else None
-        if isinstance(item, Child) and isinstance(last, Child) and item.wait and last.wait:
-            waves[-1].append(item)
-        else:
-            waves.append([item])
-    return waves
-
-
-def _waves(entries: Sequence[_Entry]) -> list[list[_Entry]]:
-    """The stop's order: reversed; neighbours that nothing waits for end side by side."""
-    waves: list[list[_Entry]] = []
-    for entry in reversed(entries):
-        if waves and not entry.child.wait and not waves[-1][-1].child.wait:
-            waves[-1].append(entry)
-        else:
-            waves.append([entry])
-    return waves
+    def _changed(self) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            write_processes(self._run, self._entries)

@@ -199,8 +199,10 @@ def test_memory_is_measured_with_peaks(supervise: Callable[..., Supervisor], dat
 
 
 @pytest.fixture
-def outside(data: Path) -> Iterator[subprocess.Popen[bytes]]:
+def outside(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """A supervisor in another process, with a child that must be killed and one that ends in order."""
+    # One of its children hears no SIGTERM: no need to wait long for that.
+    monkeypatch.setattr(orphans, "GRACE_S", 1.0)
     root = Path(__file__).parents[3]
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(data)], cwd=root, env={**os.environ})
     until(lambda: any(s.ready for s in read_all(data / "run" / "metrics")), 30)
