@@ -1,0 +1,62 @@
+"""The session's in-memory catalogue: a cache that each start rebuilds from contracts and manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from batch import pins as pinned
+from batch.pins import Pin
+from caudal.lake import Lake
+from quality.marts import Mart
+from schemas.contract import Contract
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SCHEMAS = ("pinned", "published", "staging", "intermediate", "gold")
+
+
+class Catalogue:
+    """Views and tables of one session. Statements that would change nothing are not run again."""
+
+    def __init__(self, spark: SparkSession, lake: Lake) -> None:
+        self._spark, self._lake = spark, lake
+        self._said: dict[str, str] = {}
+        for schema in SCHEMAS:
+            spark.sql(f"create schema if not exists {schema}")
+
+    def pin(self, contracts: Iterable[Contract], pins: Mapping[str, Pin], previous: Mapping[str, int]) -> None:
+        """Point `pinned.*` at these versions; `previous` are those that the group's published gold holds."""
+        for contract in contracts:
+            self._say(f"pinned.{contract.table}", pinned.view_sql(contract, pins[contract.table], self._lake))
+        self._say("pinned._pins", pinned.pins_sql(pins, previous))
+        self._say("pinned._erased", pinned.erased_sql(self._lake))
+
+    def publish(self, marts: Iterable[Mart], versions: Mapping[str, int]) -> None:
+        """Point `published.*` at the published versions; a mart without one is an empty view."""
+        for mart in marts:
+            version = versions.get(mart.name)
+            body = (
+                f"select {mart.nulls()} where false"
+                if version is None
+                else f"select * from delta.`{self.address(mart.name)}` version as of {version}"
+            )
+            self._say(f"published.{mart.name}", f"create or replace view published.{mart.name} as {body}")
+
+    def attach(self, mart: str) -> None:
+        """Let dbt see a mart that is published, so that it merges into it."""
+        self._spark.sql(f"create table if not exists gold.{mart} using delta location '{self.address(mart)}'")
+
+    def detach(self, mart: str) -> None:
+        """Hide a mart that was never published from dbt, so that it is created or replaced as a whole."""
+        self._spark.sql(f"drop table if exists gold.{mart}")
+
+    def address(self, mart: str) -> str:
+        """Spark's address of a mart."""
+        return self._lake.spark_table("gold", mart)
+
+    def _say(self, name: str, statement: str) -> None:
+        if self._said.get(name) != statement:
+            self._spark.sql(statement)
+            self._said[name] = statement

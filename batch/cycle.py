@@ -1,0 +1,199 @@
+"""One cycle of one publish group, as the list of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from batch import gold, pins, record, restore
+from batch.errors import GateFailed
+from batch.pins import Pin
+from batch.plan import FULL
+from batch.publish import publish
+from batch.record import Built, Record
+from batch.tools import Tools
+from batch.transform import Node, failed
+from caudal import log
+from caudal.fault import crashpoint
+from quality import results
+from quality.marts import Mart
+from quality.results import Result
+from quality.suites import Suite
+from schemas.contract import Contract
+from schemas.manifest import load_current
+
+_log = log.get("batch")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a cycle works on. `inputs` are the silver tables that the group's marts read."""
+
+    group: str
+    contracts: Mapping[str, Contract]
+    marts: tuple[Mart, ...]
+    suites: Mapping[str, Suite]
+    inputs: Collection[str]
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    compact_files: int = 48
+    rebuild: bool = False
+    """Build every mart anew instead of merging an increment."""
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The group's marts."""
+        return tuple(mart.name for mart in self.marts if mart.group == self.group)
+
+
+class Stopwatch:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - begun, 3)
+
+
+def run(tools: Tools, work: Work) -> Record:
+    """Restore, pin, transform, gate, publish. Returns the published record.
+
+    Raises BuildFailed or GateFailed; the group's tables are then as readers see them, and the record says why.
+    """
+    built, watch = build(tools, work)
+    with watch.step("publish"):
+        publish(tools, built)
+    crashpoint("after-publish")
+    done = replace(built, state="published", seconds=watch.seconds)
+    record.keep(tools.lake, done)
+    return done
+
+
+def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
+    """All steps but the last: a record whose gate passed, open until it is published."""
+    watch = Stopwatch()
+    with watch.step("restore"):
+        restore.settle(tools, work.group, work.own)
+    manifest = load_current(tools.lake)
+    entry = manifest.groups.get(work.group) if manifest else None
+    previous = dict(entry.silver_versions) if entry else {}
+    versions = {name: t.version for g in manifest.groups.values() for name, t in g.tables.items()} if manifest else {}
+
+    with watch.step("pin"):
+        pinned = pins.heads(tools.lake, work.contracts.values())
+        tools.catalogue.pin(work.contracts.values(), pinned, previous)
+        tools.catalogue.publish(work.marts, versions)
+        for mart in work.own:
+            if mart in versions:
+                tools.catalogue.attach(mart)
+    inputs = {name: pinned[name] for name in work.inputs if name in pinned}
+    opened = record.save(
+        tools.lake,
+        Record(
+            cycle=record.new_cycle(tools.clock, work.group),
+            group=work.group,
+            state="open",
+            started_ms=tools.clock.now_ms(),
+            silver_versions=pins.versions(inputs),
+            models={name: work.checksums[name] for name in work.own if name in work.checksums},
+        ),
+    )
+    try:
+        with watch.step("transform"):
+            nodes = tools.transform.build(
+                work.group,
+                full_refresh=_is_stale(tools, work, entry.cycle if entry else None),
+                after_each=lambda node: crashpoint("mid-dbt"),
+            )
+        if work.group == FULL:
+            with watch.step("compact"):
+                _compact(tools, work)
+        crashpoint("after-dbt")
+        with watch.step("gate"):
+            found = _gate(tools, work, inputs, previous)
+    except BaseException:
+        restore.undo(tools, work.group, work.own)
+        raise
+    crashpoint("after-gate")
+    return _judged(tools, work, opened, nodes, found, watch), watch
+
+
+def _is_stale(tools: Tools, work: Work, cycle: str | None) -> bool:
+    """Whether a published mart was built by other SQL than today's; the group is then built anew."""
+    if cycle is None or work.rebuild:
+        return work.rebuild
+    earlier = record.load(tools.lake, cycle)
+    return earlier is None or any(
+        earlier.models.get(name) != work.checksums.get(name) for name in work.own if name in earlier.tables
+    )
+
+
+def _compact(tools: Tools, work: Work) -> None:
+    """Small files of many increments become few, before the gate looks."""
+    for name, head in gold.heads(tools.lake, work.own).items():
+        if head.files > work.compact_files:
+            tools.spark.sql(f"optimize delta.`{tools.catalogue.address(name)}`")
+
+
+def _gate(
+    tools: Tools, work: Work, inputs: Mapping[str, Pin], previous: Mapping[str, int]
+) -> tuple[dict[str, Built], tuple[Result, ...]]:
+    """Gold at exactly the versions to be published, and what this cycle took from silver."""
+    found: list[Result] = []
+    tables: dict[str, Built] = {}
+    for name, head in gold.heads(tools.lake, work.own).items():
+        frame = tools.spark.read.format("delta").option("versionAsOf", head.version).load(tools.catalogue.address(name))
+        results_of = tools.gate.run(work.suites[f"gold.{name}"], frame)
+        rows = next(result.checked for result in results_of if result.code == "ROWS")
+        tables[name] = Built(head.version, head.table_id, rows)
+        found += results_of
+    for contract in work.contracts.values():
+        pin = inputs.get(contract.table)
+        if pin is None or pin.version <= previous.get(contract.table, pins.NEVER):
+            continue
+        changed = f"_version > {previous.get(contract.table, pins.NEVER)}"
+        exists = "" if contract.mode == "append" else " and _deleted_at is null"
+        frame = tools.spark.table(f"pinned.{contract.table}").where(changed + exists)
+        found += tools.gate.run(work.suites[f"silver.{contract.table}"], frame)
+    return tables, tuple(found)
+
+
+def _judged(
+    tools: Tools,
+    work: Work,
+    opened: Record,
+    nodes: tuple[Node, ...],
+    found: tuple[dict[str, Built], tuple[Result, ...]],
+    watch: Stopwatch,
+) -> Record:
+    """The record with its verdict. Raises GateFailed after the group's tables are restored."""
+    tables, checks = found
+    checks += tuple(
+        Result("", "gold", f"RECONCILE:{node.name}", node.status == "pass", "critical", 0, int(node.status != "pass"))
+        for node in nodes
+        if node.kind == "test"
+    )
+    missing = tuple(f"gold.{name}:MISSING" for name in work.own if name not in tables)
+    names = tuple(f"{r.layer}.{r.table}:{r.code}" for r in checks if r.blocks) + missing
+    names += tuple(name for name in failed(nodes) if not any(name in known for known in names))
+    results.save(tools.lake, opened.cycle, work.group, tools.clock.now_ms(), checks)
+    judged = replace(
+        opened,
+        state="failed" if names else "passed",
+        tables=tables,
+        tests={"passed": sum(r.ok for r in checks), "failed": sum(not r.ok for r in checks)},
+        failed=names,
+        seconds=dict(watch.seconds),
+    )
+    record.save(tools.lake, judged)
+    if names:
+        restore.settle(tools, work.group, work.own)
+        raise GateFailed(work.group, opened.cycle, names)
+    return judged

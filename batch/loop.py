@@ -1,0 +1,127 @@
+"""The batch loop: look at silver and at contracts, run the groups that are due, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from batch import cycle, pins, plan, project, record
+from batch.cycle import Work
+from batch.errors import BuildFailed, GateFailed
+from batch.plan import GROUPS, LIVE
+from batch.record import Record
+from batch.report import report_failure, report_published
+from batch.settings import BatchSettings
+from batch.tools import Tools
+from caudal import log
+from quality import marts as mart_files
+from quality import results, suites
+from quality.settings import QualitySettings
+from schemas.contract import Contract
+from schemas.manifest import Manifest, load_current
+
+_log = log.get("batch")
+# A group whose cycle failed waits this long: the same input would fail again, and each try costs a whole cycle.
+RETRY_S = 30.0
+
+
+class Loop:
+    """All that one process needs to keep both publish groups up to date."""
+
+    def __init__(self, tools: Tools, settings: BatchSettings, quality: QualitySettings, working_copy: Path) -> None:
+        self._tools, self._settings, self._quality = tools, settings, quality
+        self._source, self._copy = project.source_dir(settings), working_copy
+        self._contracts: dict[str, Contract] = {}
+        self._digest = ""
+        self._live_since_full = 0
+        self._full_at = time.monotonic()
+        self._not_before: dict[str, float] = {}
+        self.works: dict[str, Work] = {}
+
+    def learn(self, contracts: Iterable[Contract]) -> bool:
+        """Take in new or changed contracts: sources, staging and suites follow at once. True when anything changed."""
+        self._contracts.update({contract.id: contract for contract in contracts})
+        digest = project.sync(
+            self._source, self._copy, self._tools.lake.spark_table("gold", "").rstrip("/"), self._contracts.values()
+        )
+        if digest == self._digest:
+            return False
+        found = mart_files.read(self._copy)
+        self._tools.transform.parse()
+        compiled = suites.for_all(self._contracts.values(), found)
+        manifest = load_current(self._tools.lake)
+        pinned = pins.heads(self._tools.lake, self._contracts.values())
+        self._tools.catalogue.pin(self._contracts.values(), pinned, {})
+        self._tools.catalogue.publish(found, _versions(manifest))
+        self._tools.transform.views()
+        for group in GROUPS:
+            own = tuple(mart.name for mart in found if mart.group == group)
+            self.works[group] = Work(
+                group=group,
+                contracts=dict(self._contracts),
+                marts=found,
+                suites=compiled,
+                inputs=self._tools.transform.inputs(own),
+                checksums=self._tools.transform.checksums(own),
+                compact_files=self._settings.compact_files,
+            )
+        self._digest = digest
+        _log.info("contracts taken in", contracts=sorted(self._contracts), marts=len(found))
+        return True
+
+    def turn(self) -> tuple[Record, ...]:
+        """Look once and run what is due. A group that fails is reported and waits; the other goes on."""
+        if not self.works:
+            return ()
+        found = pins.versions(pins.heads(self._tools.lake, self._contracts.values()))
+        done = (self._run(group.group, group.why) for group in self._due(found))
+        return tuple(record for record in done if record is not None)
+
+    def _due(self, heads: Mapping[str, int]) -> tuple[plan.Due, ...]:
+        manifest = load_current(self._tools.lake)
+        states = {
+            group: plan.State(work.inputs, _published(manifest, group))
+            for group, work in self.works.items()
+            if time.monotonic() >= self._not_before.get(group, 0.0)
+        }
+        return plan.due(
+            states,
+            heads,
+            live_since_full=self._live_since_full,
+            seconds_since_full=time.monotonic() - self._full_at,
+            full_every=self._settings.full_every,
+            full_after_s=self._settings.full_after_s,
+        )
+
+    def _run(self, group: str, why: str) -> Record | None:
+        _log.info("cycle begins", group=group, why=why)
+        previous = _published(load_current(self._tools.lake), group) or {}
+        try:
+            done = cycle.run(self._tools, self.works[group])
+        except (GateFailed, BuildFailed) as error:
+            self._not_before[group] = time.monotonic() + RETRY_S
+            report_failure(self._tools, group, error)
+            return None
+        if group == LIVE:
+            self._live_since_full += 1
+        else:
+            self._live_since_full, self._full_at = 0, time.monotonic()
+            self._prune()
+        report_published(self._tools, done, self.works[group], previous)
+        return done
+
+    def _prune(self) -> None:
+        manifest = load_current(self._tools.lake)
+        needed = {group.cycle for group in manifest.groups.values()} if manifest else set()
+        record.prune(self._tools.lake, self._settings.keep_cycles, frozenset(needed))
+        results.prune(self._tools.lake, self._quality.keep_results)
+
+
+def _published(manifest: Manifest | None, group: str) -> Mapping[str, int] | None:
+    entry = manifest.groups.get(group) if manifest else None
+    return entry.silver_versions if entry else None
+
+
+def _versions(manifest: Manifest | None) -> dict[str, int]:
+    return {mart: table.version for mart, table in manifest.tables.items()} if manifest else {}

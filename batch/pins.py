@@ -1,0 +1,94 @@
+"""Which silver versions a cycle reads, and the SQL of the views that hold it to them. Needs no JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from caudal.lake import Lake
+from privacy.erased import erased_refs_path
+from schemas.contract import Contract
+from schemas.tables import Column, silver_columns
+
+NEVER = -1
+"""The version of what does not exist yet; every real version is newer."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One silver table at one version. `columns` are those that the table had then; none when it does not exist."""
+
+    table: str
+    version: int
+    columns: frozenset[str] = frozenset()
+
+
+def heads(lake: Lake, contracts: Iterable[Contract]) -> dict[str, Pin]:
+    """The newest version of each contract's silver table, NEVER where streaming has not created it yet."""
+    return {contract.table: head(lake, contract.table) for contract in contracts}
+
+
+def head(lake: Lake, table: str) -> Pin:
+    """The newest version of one silver table."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    address = lake.table("silver", table)
+    if _is_missing_folder(address):
+        return Pin(table, NEVER)
+    try:
+        found = DeltaTable(address, storage_options=lake.storage_options, without_files=True)
+    except TableNotFoundError:
+        return Pin(table, NEVER)
+    return Pin(table, found.version(), frozenset(field.name for field in found.schema().fields))
+
+
+def versions(pins: Mapping[str, Pin]) -> dict[str, int]:
+    """Versions of the tables that exist."""
+    return {name: pin.version for name, pin in sorted(pins.items()) if pin.version != NEVER}
+
+
+def view_sql(contract: Contract, pin: Pin, lake: Lake) -> str:
+    """The view `pinned.<table>`: every column of the contract, null where the table does not have it (yet)."""
+    columns = silver_columns(contract)
+    listed = ", ".join(_column(column, pin) for column in columns)
+    if pin.version == NEVER:
+        return f"create or replace view pinned.{pin.table} as select {listed} where false"
+    address = lake.spark_table("silver", pin.table)
+    origin = f"delta.`{address}` version as of {pin.version}"
+    return f"create or replace view pinned.{pin.table} as select {listed} from {origin}"
+
+
+def pins_sql(pins: Mapping[str, Pin], previous: Mapping[str, int]) -> str:
+    """The view `pinned._pins`: for each table the version of this cycle and the one that published gold holds."""
+    rows = ", ".join(
+        f"('{name}', bigint({pin.version}), bigint({previous.get(name, NEVER)}))" for name, pin in sorted(pins.items())
+    )
+    names = "table_name, version, previous_version"
+    return f"create or replace view pinned._pins as select * from values {rows} as pins({names})"
+
+
+def erased_sql(lake: Lake) -> str:
+    """The view `pinned._erased` on the erased list as it is now; nobody, when there is no list."""
+    from deltalake import DeltaTable
+
+    address = erased_refs_path(lake)
+    exists = DeltaTable.is_deltatable(address, storage_options=lake.storage_options)
+    body = (
+        f"select distinct subject_ref from delta.`{address.replace('s3://', 's3a://', 1)}`"
+        if exists
+        else "select cast(null as string) as subject_ref where false"
+    )
+    return f"create or replace view pinned._erased as {body}"
+
+
+def _column(column: Column, pin: Pin) -> str:
+    if column.name in pin.columns:
+        return f"`{column.name}`"
+    return f"cast(null as {column.spark_type}) as `{column.name}`"
+
+
+def _is_missing_folder(address: str) -> bool:
+    """A look that costs nothing, where the lake is a folder: deltalake's own answer is an exception with a trace."""
+    return not address.startswith("s3") and not Path(address).is_dir()

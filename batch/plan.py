@@ -1,0 +1,61 @@
+"""Which publish groups are due. Pure: what is, in; what to do, out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+LIVE, FULL = "live", "full"
+GROUPS = (LIVE, FULL)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the loop knows about one group. Versions are by silver table; `inputs` are the tables its marts read."""
+
+    inputs: Collection[str]
+    published: Mapping[str, int] | None
+    """Silver versions of the published gold; None when the group was never published."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """A group to run and why: `first`, `moved`, or `models` (their SQL changed)."""
+
+    group: str
+    why: str
+
+
+def moved(state: State, heads: Mapping[str, int]) -> bool:
+    """Whether silver holds anything that the group's gold does not."""
+    if state.published is None:
+        return any(table in heads for table in state.inputs)
+    return any(heads.get(table, -1) > state.published.get(table, -1) for table in state.inputs)
+
+
+def due(
+    states: Mapping[str, State],
+    heads: Mapping[str, int],
+    *,
+    live_since_full: int,
+    seconds_since_full: float,
+    full_every: int,
+    full_after_s: float,
+    changed_models: Collection[str] = (),
+) -> tuple[Due, ...]:
+    """The groups to run now, in order. The full group follows at once when it was never published."""
+    found: list[Due] = []
+    for group in GROUPS:
+        state = states.get(group)
+        if state is None:
+            continue
+        if group in changed_models:
+            found.append(Due(group, "models"))
+            continue
+        if not moved(state, heads):
+            continue
+        first = state.published is None
+        waits = group == FULL and live_since_full < full_every and seconds_since_full < full_after_s
+        if first or not waits:
+            found.append(Due(group, "first" if first else "moved"))
+    return tuple(found)

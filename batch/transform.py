@@ -1,0 +1,138 @@
+"""dbt in this process, in the session that is already warm. The project is parsed once and held."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batch.errors import BuildFailed, ProjectError
+
+# Expected of every build: dbt asks for its own log files and usage statistics otherwise.
+QUIET = ("--log-level", "none", "--log-level-file", "none", "--no-write-json", "--no-print", "--no-use-colors")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One thing that dbt ran. `status`: success, pass, fail, warn, error or skipped."""
+
+    name: str
+    kind: str
+    status: str
+    seconds: float
+
+
+class Transform:
+    """A parsed dbt project. dbt does not run two invocations at once in one process: use from one thread."""
+
+    def __init__(self, project: Path, threads: int = 1) -> None:
+        self._project, self._threads = project, threads
+        self._manifest: Any = None
+
+    def parse(self) -> None:
+        """Read the project; raises ProjectError when dbt cannot."""
+        outcome = self._invoke(None, ["parse"])
+        if not outcome.success:
+            raise ProjectError(
+                "the dbt project cannot be parsed",
+                where=str(self._project),
+                why=_first_lines(outcome.exception),
+                fix="run `caudal contract lint`, then look at the named file",
+            )
+        self._manifest = outcome.result
+
+    def inputs(self, marts: Collection[str]) -> frozenset[str]:
+        """The silver tables that these marts read, however many models lie between."""
+        nodes, sources = self._manifest.nodes, self._manifest.sources
+        todo = [key for key, node in nodes.items() if node.resource_type == "model" and node.name in marts]
+        seen: set[str] = set()
+        while todo:
+            key = todo.pop()
+            if key not in seen:
+                seen.add(key)
+                todo += nodes[key].depends_on.nodes if key in nodes else []
+        found = (sources[key] for key in seen if key in sources)
+        return frozenset(s.name for s in found if s.source_name == "pinned" and not s.name.startswith("_"))
+
+    def checksums(self, marts: Collection[str]) -> dict[str, str]:
+        """A checksum of each mart's SQL."""
+        return {
+            node.name: node.checksum.checksum
+            for node in self._manifest.nodes.values()
+            if node.resource_type == "model" and node.name in marts
+        }
+
+    def views(self) -> tuple[Node, ...]:
+        """Create the views of staging and intermediate; needed after a parse, not in each cycle."""
+        return self._run(["run", "--select", "tag:views"], lambda node: None)
+
+    def build(
+        self,
+        group: str,
+        *,
+        full_refresh: bool = False,
+        after_each: Callable[[str], None] = lambda node: None,
+    ) -> tuple[Node, ...]:
+        """Build the marts of a group and run its singular checks. Generic checks are the gate's.
+
+        `full_refresh` builds the marts anew instead of merging an increment. Raises BuildFailed when a model fails; a
+        failed check is in the answer.
+        """
+        arguments = ["build", *(["--full-refresh"] if full_refresh else []), "--select", f"tag:{group}"]
+        arguments += ["--exclude", "test_type:generic", "--exclude-resource-type", "unit_test"]
+        return self._run(arguments, after_each)
+
+    def test(self, *select: str) -> tuple[Node, ...]:
+        """Run dbt's own tests of the selection, unit tests included; for people and for the test suite."""
+        return self._run(["test", *(["--select", *select] if select else [])], lambda node: None)
+
+    def _run(self, arguments: list[str], after_each: Callable[[str], None]) -> tuple[Node, ...]:
+        def heard(event: Any) -> None:
+            if event.info.name == "NodeFinished":
+                after_each(event.data.node_info.node_name)
+
+        # An invocation changes its manifest (ephemeral models break on the second one), so each gets a copy.
+        outcome = self._invoke(self._manifest.deepcopy(), arguments, heard)
+        nodes = tuple(_nodes(getattr(outcome.result, "results", None) or ()))
+        broken = tuple(node.name for node in nodes if node.status == "error" and node.kind == "model")
+        if broken or (outcome.exception is not None and not nodes):
+            raise BuildFailed(broken, why=_reason(outcome))
+        return nodes
+
+    def _invoke(self, manifest: Any, arguments: list[str], heard: Callable[[Any], None] | None = None) -> Any:
+        from dbt.cli.main import dbtRunner
+
+        # The adapter's own loggers repeat what comes back as a result.
+        logging.getLogger("py4j").setLevel(logging.ERROR)
+        verb, *rest = arguments
+        folders = ["--project-dir", str(self._project), "--profiles-dir", str(self._project)]
+        threads = [] if verb == "parse" else ["--threads", str(self._threads)]
+        runner = dbtRunner(manifest=manifest, callbacks=[heard] if heard else [])
+        return runner.invoke([*QUIET, verb, *folders, *threads, *rest])
+
+
+def failed(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """Names of the checks that failed, or could not run because of a failure."""
+    return tuple(node.name for node in nodes if node.kind != "model" and node.status in ("fail", "error", "skipped"))
+
+
+def _nodes(results: Iterable[Any]) -> Iterable[Node]:
+    for result in results:
+        node = result.node
+        yield Node(node.name, str(node.resource_type.value), str(result.status.value), result.execution_time)
+
+
+def _reason(outcome: Any) -> str:
+    """Why it failed, without the text of a Spark error: that may quote a row. Its error class says enough."""
+    messages = [str(item.message) for item in getattr(outcome.result, "results", None) or () if item.status == "error"]
+    text = str(outcome.exception) if outcome.exception else "\n".join(messages)
+    classes = re.findall(r"\[([A-Z][A-Z0-9_.]{3,})\]", text)
+    return ", ".join(dict.fromkeys(classes)) or _first_lines(text)
+
+
+def _first_lines(text: object) -> str:
+    """The beginning of dbt's own message: its first line is only a heading."""
+    return ": ".join(line.strip() for line in str(text or "").strip().splitlines()[:3])[:300]

@@ -1,0 +1,58 @@
+{{ config(unique_key=['tenant_id', 'event_date', 'tier', 'event_type']) }}
+
+with
+
+events as (
+
+    select
+        tenant_id,
+        tier,
+        event_type,
+        subject_ref,
+        session_id,
+        _published_at,
+        _version,
+        cast(occurred_at as date) as event_date
+    from {{ ref('stg_product_event') }}
+
+),
+
+{% if is_incremental() %}
+-- People and sessions are counted once a group, so a group that got a row is counted again as a whole.
+touched as (
+
+    select distinct
+        tenant_id,
+        event_date,
+        tier,
+        event_type
+    from events
+    {{ where_changed('product_event') }}
+
+),
+{% endif %}
+
+final as (
+
+    select
+        events.tenant_id,
+        events.event_date,
+        events.tier,
+        events.event_type,
+        count(*) as events,
+        count(distinct events.subject_ref) as users,
+        count(distinct events.session_id) as sessions,
+        max(events._published_at) as published_at
+    from events
+    {% if is_incremental() %}
+    left semi join touched
+        on events.tenant_id = touched.tenant_id
+        and events.event_date = touched.event_date
+        and events.tier = touched.tier
+        and events.event_type = touched.event_type
+    {% endif %}
+    group by events.tenant_id, events.event_date, events.tier, events.event_type
+
+)
+
+select * from final

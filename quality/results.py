@@ -1,0 +1,71 @@
+"""What the gate found: verdicts and counts, never a value. One JSON file a cycle, and the latest by group.
+
+`_quality/<cycle>.json` and `_quality/latest-<group>.json` of the lake hold
+`{cycle, group, at_ms, ok, results: [{table, layer, code, ok, severity, checked, failing, detail}]}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from caudal.lake import Lake
+from quality.marts import Severity
+
+FOLDER = "_quality"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check's outcome. `checked` and `failing` count rows; `detail` names columns or an error's type."""
+
+    table: str
+    layer: str
+    code: str
+    ok: bool
+    severity: Severity
+    checked: int
+    failing: int
+    detail: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it keeps gold from being published."""
+        return not self.ok and self.severity == "critical"
+
+
+def passed(results: Iterable[Result]) -> bool:
+    """The verdict: no critical check failed."""
+    return not any(result.blocks for result in results)
+
+
+def save(lake: Lake, cycle: str, group: str, at_ms: int, results: Iterable[Result]) -> None:
+    """Keep the results of a cycle, and make them the group's latest."""
+    listed = list(results)
+    document = {
+        "cycle": cycle,
+        "group": group,
+        "at_ms": at_ms,
+        "ok": passed(listed),
+        "results": [asdict(result) for result in listed],
+    }
+    data = json.dumps(document, separators=(",", ":")).encode()
+    lake.write_atomic(f"{FOLDER}/{cycle}.json", data)
+    lake.write_atomic(f"{FOLDER}/latest-{group}.json", data)
+
+
+def latest(lake: Lake, group: str) -> dict[str, Any] | None:
+    """The latest results of a group, or None when it has none."""
+    data = lake.read_bytes(f"{FOLDER}/latest-{group}.json")
+    return None if data is None else json.loads(data)
+
+
+def prune(lake: Lake, keep: int) -> int:
+    """Remove the oldest result files above `keep`. Returns how many went."""
+    cycles = [name for name in lake.list(FOLDER) if not name.rpartition("/")[2].startswith("latest-")]
+    old = cycles[: max(0, len(cycles) - keep)]
+    for name in old:
+        lake.delete(name)
+    return len(old)
