@@ -40,7 +40,8 @@ def apply(settings: Settings, catalog: Catalog, only: Collection[str] | None = N
     finally:
         feed.close()
     chosen = [contract for contract in catalog.values() if only is None or contract.id in only]
-    return [_guarded(settings, contract, released.get(contract.id)) for contract in chosen]
+    applier = _Applier(settings)
+    return [applier.guarded(contract, released.get(contract.id)) for contract in chosen]
 
 
 def first_error(results: Collection[Applied]) -> CaudalError | None:
@@ -48,47 +49,52 @@ def first_error(results: Collection[Applied]) -> CaudalError | None:
     return next((result.error for result in results if result.error is not None), None)
 
 
-def _guarded(settings: Settings, contract: Contract, before: Released | None) -> Applied:
-    try:
-        return _apply(settings, contract, before)
-    except ContractError as error:
-        log.get("schemas").error("contract refused", contract=contract.id, **error.facts())
-        return Applied(contract.id, error=error)
+class _Applier:
+    """The steps for one contract after the other, on one connection to each server."""
 
+    def __init__(self, settings: Settings) -> None:
+        self._registry = registry.make(settings)
+        self._topics = topics.Topics(settings)
+        self._distributor = distribution.Distributor(settings, self._topics)
 
-def _apply(settings: Settings, contract: Contract, before: Released | None) -> Applied:
-    lint.refuse(lint.lint(contract, before.contract if before else None))
-    ids = _register(settings, contract)
-    created = topics.ensure_for(settings, contract)
-    released = Released(contract, ids)
-    changed = before is None or distribution.to_bytes(before) != distribution.to_bytes(released)
-    if changed:
-        distribution.publish(settings, released)
-        log.get("schemas").info("contract applied", contract=contract.id, versions=len(ids), topic_created=created)
-    return Applied(contract.id, tuple(ids), ids, created, changed)
+    def guarded(self, contract: Contract, before: Released | None) -> Applied:
+        try:
+            return self._apply(contract, before)
+        except ContractError as error:
+            log.get("schemas").error("contract refused", contract=contract.id, **error.facts())
+            return Applied(contract.id, error=error)
 
+    def _apply(self, contract: Contract, before: Released | None) -> Applied:
+        lint.refuse(lint.lint(contract, before.contract if before else None))
+        ids = self._register(contract)
+        created = self._topics.ensure_for(contract)
+        released = Released(contract, ids)
+        changed = before is None or distribution.to_bytes(before) != distribution.to_bytes(released)
+        if changed:
+            self._distributor.publish(released)
+            log.get("schemas").info("contract applied", contract=contract.id, versions=len(ids), topic_created=created)
+        return Applied(contract.id, tuple(ids), ids, created, changed)
 
-def _register(settings: Settings, contract: Contract) -> dict[int, int]:
-    """Registry ids of all versions, in the subject's order. The registry remembers what the topic may have lost."""
-    client = registry.make(settings)
-    subject = contract.registry_subject
-    known = registry.registered(client, subject)
-    for version, there in zip(contract.versions, known, strict=False):
-        if version.wire != there:
+    def _register(self, contract: Contract) -> dict[int, int]:
+        """Registry ids of all versions, in the subject's order. The registry remembers what the topic may have lost."""
+        subject = contract.registry_subject
+        known = registry.registered(self._registry, subject)
+        for version, there in zip(contract.versions, known, strict=False):
+            if version.wire != there:
+                raise NotReleasable(
+                    "RELEASED",
+                    f"version {version.number} of {contract.id} is in the registry with another schema",
+                    file=contract.source_dir / f"v{version.number}.avsc" if contract.source_dir else None,
+                    why="a released version never changes",
+                    fix=f"restore it and write v{len(known) + 1}.avsc",
+                )
+        if len(known) > len(contract.versions):
             raise NotReleasable(
                 "RELEASED",
-                f"version {version.number} of {contract.id} is in the registry with another schema",
-                file=contract.source_dir / f"v{version.number}.avsc" if contract.source_dir else None,
-                why="a released version never changes",
-                fix=f"restore it and write v{len(known) + 1}.avsc",
+                f"the registry has {len(known)} versions of {contract.id}, here are {len(contract.versions)}",
+                file=contract.source_dir,
+                why="a released version never goes away",
+                fix="restore the missing schemas",
             )
-    if len(known) > len(contract.versions):
-        raise NotReleasable(
-            "RELEASED",
-            f"the registry has {len(known)} versions of {contract.id}, here are {len(contract.versions)}",
-            file=contract.source_dir,
-            why="a released version never goes away",
-            fix="restore the missing schemas",
-        )
-    registry.set_level(client, subject, contract.evolution.compatibility)
-    return {version.number: registry.register(client, subject, version.wire) for version in contract.versions}
+        registry.set_level(self._registry, subject, contract.evolution.compatibility)
+        return {v.number: registry.register(self._registry, subject, v.wire) for v in contract.versions}

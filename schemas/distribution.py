@@ -56,38 +56,50 @@ def from_bytes(value: bytes) -> Released:
     return Released(replace(contract, versions=versions), {int(n): int(i) for n, i in found["ids"].items()})
 
 
-def publish(settings: Settings, released: Released) -> None:
-    """Write one contract to the topic, created when it is missing, and wait until all replicas have it.
+class Distributor:
+    """Writes contracts to the topic. One producer for as long as this lives."""
 
-    Raises Unreachable. Idempotence: the key is the contract's id, a repeated message says the same.
-    """
-    from confluent_kafka import Producer
+    def __init__(self, settings: Settings, topics_: topics.Topics | None = None) -> None:
+        from confluent_kafka import Producer
 
-    own = settings.section("schemas", SchemasSettings)
-    topics.ensure(settings, own.contracts_topic, 1, _TOPIC_CONFIG)
-    failures: list[str] = []
-    producer = Producer(
-        {
-            **topics.client_conf(settings),
-            "acks": "all",
-            "enable.idempotence": True,
-            "delivery.timeout.ms": int(own.deadline_s * 1000),
-        }
-    )
-    producer.produce(
-        own.contracts_topic,
-        key=released.contract.id.encode(),
-        value=to_bytes(released),
-        on_delivery=lambda error, _: failures.append(error.name()) if error else None,
-    )
-    left = producer.flush(own.deadline_s + 1)
-    if left or failures:
-        raise Unreachable(
-            "the contract was not distributed",
-            where=own.contracts_topic,
-            why=failures[0] if failures else "the broker did not acknowledge in time",
-            fix="start the broker: caudal up",
+        self._own = settings.section("schemas", SchemasSettings)
+        self._topics = topics_ or topics.Topics(settings)
+        self._producer = Producer(
+            {
+                **topics.client_conf(settings),
+                "acks": "all",
+                "enable.idempotence": True,
+                "delivery.timeout.ms": int(self._own.deadline_s * 1000),
+            }
         )
+
+    def publish(self, released: Released) -> None:
+        """Write one contract and wait until all replicas have it; the topic is created when it is missing.
+
+        Raises Unreachable. Idempotence: the key is the contract's id, a repeated message says the same.
+        """
+        topic = self._own.contracts_topic
+        self._topics.ensure(topic, 1, _TOPIC_CONFIG)
+        failures: list[str] = []
+        self._producer.produce(
+            topic,
+            key=released.contract.id.encode(),
+            value=to_bytes(released),
+            on_delivery=lambda error, _: failures.append(error.name()) if error else None,
+        )
+        left = self._producer.flush(self._own.deadline_s + 1)
+        if left or failures:
+            raise Unreachable(
+                "the contract was not distributed",
+                where=topic,
+                why=failures[0] if failures else "the broker did not acknowledge in time",
+                fix="start the broker: caudal up",
+            )
+
+
+def publish(settings: Settings, released: Released) -> None:
+    """Write one contract to the topic (see `Distributor.publish`)."""
+    Distributor(settings).publish(released)
 
 
 class ContractFeed:

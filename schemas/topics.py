@@ -23,6 +23,8 @@ def client_conf(settings: Settings) -> dict[str, Any]:
         "bootstrap.servers": settings.kafka.bootstrap,
         # A restarted broker must be found again within seconds, not minutes.
         "reconnect.backoff.max.ms": 2000,
+        # Idle connections that the broker closes are no news.
+        "log.connection.close": False,
         **settings.kafka.security,
     }
 
@@ -37,32 +39,49 @@ def topic_config(contract: Contract, own: SchemasSettings) -> dict[str, str]:
     }
 
 
-def ensure_for(settings: Settings, contract: Contract) -> bool:
-    """Create the contract's topic, and `in.<topic>` for a plaintext ingress; true when one was created."""
-    own = settings.section("schemas", SchemasSettings)
-    created = ensure(settings, contract.topic, own.partitions, topic_config(contract, own))
-    if contract.ingress == "plaintext":
-        config = {**topic_config(contract, own), **_PLAINTEXT}
-        created = ensure(settings, contract.plaintext_topic, own.partitions, config) or created
-    return created
+class Topics:
+    """Creates topics; what is there already is left alone. One connection for as long as this lives."""
+
+    def __init__(self, settings: Settings) -> None:
+        from confluent_kafka.admin import AdminClient
+
+        self._own = settings.section("schemas", SchemasSettings)
+        self._admin = AdminClient(client_conf(settings))
+        self._there: set[str] = set()
+
+    def ensure_for(self, contract: Contract) -> bool:
+        """The contract's topic, and `in.<topic>` for a plaintext ingress; true when one was created."""
+        config = topic_config(contract, self._own)
+        created = self.ensure(contract.topic, self._own.partitions, config)
+        if contract.ingress == "plaintext":
+            config = {**config, **_PLAINTEXT}
+            created = self.ensure(contract.plaintext_topic, self._own.partitions, config) or created
+        return created
+
+    def ensure(self, topic: str, partitions: int, config: Mapping[str, str]) -> bool:
+        """One topic; true when it was created. Raises Unreachable."""
+        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka.admin import NewTopic
+
+        wait = self._own.deadline_s
+        wanted = NewTopic(
+            topic, num_partitions=partitions, replication_factor=self._own.replication, config=dict(config)
+        )
+        try:
+            if topic not in self._there:
+                self._there = set(self._admin.list_topics(timeout=wait).topics)
+            if topic in self._there:
+                return False
+            self._admin.create_topics([wanted], operation_timeout=wait)[topic].result(wait)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            raise Unreachable(
+                "the broker did not create the topic", where=topic, why=error.args[0].name(), fix="start it: caudal up"
+            ) from error
+        return True
 
 
 def ensure(settings: Settings, topic: str, partitions: int, config: Mapping[str, str]) -> bool:
-    """Create a topic unless it is there; true when it was created. Raises Unreachable."""
-    from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    own = settings.section("schemas", SchemasSettings)
-    admin = AdminClient(client_conf(settings))
-    try:
-        if topic in admin.list_topics(timeout=own.deadline_s).topics:
-            return False
-        wanted = NewTopic(topic, num_partitions=partitions, replication_factor=own.replication, config=dict(config))
-        admin.create_topics([wanted], operation_timeout=own.deadline_s)[topic].result(own.deadline_s)
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return False
-        raise Unreachable(
-            "the broker did not create the topic", where=topic, why=error.args[0].name(), fix="start it: caudal up"
-        ) from error
-    return True
+    """One topic that belongs to no contract; true when it was created. Raises Unreachable."""
+    return Topics(settings).ensure(topic, partitions, config)
