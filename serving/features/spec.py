@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -46,7 +47,7 @@ class Entity:
     account_age: bool
     risk_delay_ms: int
 
-    @property
+    @cached_property
     def lookback_ms(self) -> int:
         """How far behind `as_of` a record can still matter."""
         return max(w.ms for w in self.windows) + self.risk_delay_ms
@@ -56,7 +57,7 @@ class Entity:
         """How far behind the newest record one is kept: one day more, so that records up to a day late are exact."""
         return self.lookback_ms + DAY_MS
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the folded values, in the order `fold` gives them."""
         out: list[str] = []
@@ -86,7 +87,7 @@ class FeatureSpec:
     request: tuple[str, ...]
     digest: str
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """All features, in the order of a vector: request first, then by entity."""
         return (*self.request, *(name for e in self.entities for name in e.names))

@@ -180,7 +180,7 @@ class Store:
         """Whether the ref has a tombstone."""
         return bool(self._one("EXISTS", gone_key(tenant, ref)))
 
-    def keys(self) -> Iterator[tuple[str, str, str]]:
+    def states(self) -> Iterator[tuple[str, str, str]]:
         """(tenant, entity, ref) of every state, in no order."""
         prefix = f"fs:{VERSION}:"
         try:

@@ -105,7 +105,8 @@ class Desk:
         try:
             if isinstance(value, bool) or not isinstance(value, int | str):
                 raise Refused("CDL-TYPE", AS_OF)
-            return to_millis(value)
+            millis: int = to_millis(value)
+            return millis
         except Invalid as error:
             raise Refused("CDL-TYPE", AS_OF) from error
 
@@ -219,7 +220,7 @@ async def _body(request: Request, limit: int) -> bytes:
 def _json(body: bytes) -> dict[str, Any]:
     try:
         # Money stays what was written: 0.10 is ten cents, not the nearest double.
-        found = json.loads(body, parse_float=Decimal)
+        found = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Refused("CDL-JSON", what="the body is no JSON", status=400) from error
     if not isinstance(found, dict):
@@ -251,3 +252,7 @@ def _cents(value: object) -> int | None:
     if not 0 <= found <= 2**31 - 1:
         raise Refused("CDL-TYPE", AMOUNT)
     return found
+
+
+def _no_number(_: str) -> Any:
+    raise ValueError("NaN and Infinity are no JSON")

@@ -34,20 +34,36 @@ class Case:
     route: str
     decide: bool = True
 
+    @property
+    def at_ms(self) -> int:
+        return self.tx.at_ms
 
-Item = Case | Label | Account
+
+@dataclass(frozen=True)
+class Told:
+    """A label or an account's opening, and when it was published."""
+
+    fact: Label | Account
+    published_ms: int
+
+
+Item = Case | Told
 
 
 def case(wire: Mapping[str, Any], spec: FeatureSpec, route: str, *, decide: bool = True) -> Case:
     """A case from a judged wire record."""
-    origin = wire["origin"]
     return Case(
         tx=facts.transaction(wire, spec),
-        observed_ms=facts.epoch_ms(origin["observed_at"]),
-        published_ms=facts.epoch_ms(origin["published_at"]),
+        observed_ms=facts.epoch_ms(wire["origin"]["observed_at"]),
+        published_ms=published_ms(wire),
         route=route,
         decide=decide,
     )
+
+
+def published_ms(wire: Mapping[str, Any]) -> int:
+    """The publisher's wall clock on a wire record."""
+    return facts.epoch_ms(wire["origin"]["published_at"])
 
 
 class Engine:
@@ -63,12 +79,8 @@ class Engine:
         batch = Batch()
         read: list[tuple[Case, dict[str, tuple[int, int | None]]]] = []
         for item in items:
-            if isinstance(item, Account):
-                for entity, ref, ms in facts.place_account(item, self.spec):
-                    batch.born(entity, item.tenant, ref, ms)
-            elif isinstance(item, Label):
-                for entity, ref, record in facts.place_label(item, self.spec):
-                    batch.label(entity, item.tenant, ref, record)
+            if isinstance(item, Told):
+                self._tell(batch, item.fact)
             else:
                 places: dict[str, tuple[int, int | None]] = {}
                 for entity, ref, record in facts.place(item.tx, self.spec):
@@ -80,6 +92,14 @@ class Engine:
         batch.positions(positions or {})
         answers = self.store.run(batch)
         return self._decide([(c, self._fold(c.tx, places, answers)) for c, places in read])
+
+    def _tell(self, batch: Batch, fact: Label | Account) -> None:
+        if isinstance(fact, Account):
+            for entity, ref, ms in facts.place_account(fact, self.spec):
+                batch.born(entity, fact.tenant, ref, ms)
+        else:
+            for entity, ref, record in facts.place_label(fact, self.spec):
+                batch.label(entity, fact.tenant, ref, record)
 
     def _fold(
         self, tx: Transaction, places: Mapping[str, tuple[int, int | None]], answers: list[Any]

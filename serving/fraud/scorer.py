@@ -23,6 +23,7 @@ from serving.errors import Refused
 from serving.features import facts
 from serving.fraud import engine as engines
 from serving.fraud.engine import DECISION, Engine, Item
+from serving.fraud.merge import Entry, Merge, Place
 from serving.fraud.records import Judges
 from serving.settings import ServingSettings
 
@@ -30,8 +31,8 @@ from serving.settings import ServingSettings
 NOTHING = -1001
 # A dependency that is away is asked again after this many seconds, growing to the second number.
 FIRST_WAIT_S, LAST_WAIT_S = 0.2, 5.0
+HELD_POLL_S = 0.01
 T = TypeVar("T")
-Place = tuple[str, int]
 
 
 class Scorer:
@@ -56,10 +57,14 @@ class Scorer:
             "reconnect.backoff.max.ms": 1000,
             # An idle partition answers within this time; the poll itself waits less.
             "fetch.wait.max.ms": 50,
+            # Partitions should arrive side by side, not a hundred thousand records of one first.
+            "queued.min.messages": 2000,
             "log_level": 2,
         }
         self._decide_from: dict[Place, int] = {}
         self._next: dict[Place, int] = {}
+        self._merge: Merge[Item | None] = Merge()
+        self._order: dict[Place, tuple[int, int]] = {}
         self._log = log.get("scorer")
 
     def run(self, stop: threading.Event) -> None:
@@ -80,23 +85,25 @@ class Scorer:
 
     def step(self, consumer: Consumer, stop: threading.Event) -> int:
         """One batch from poll to commit; the number of records it had."""
-        first = consumer.poll(self._own.poll_s)
-        if first is None:
-            return 0
+        # What is held back needs its partition's next records, and those come within milliseconds.
+        first = consumer.poll(HELD_POLL_S if self._merge.waiting else self._own.poll_s)
         # What already lies in the client's queue joins; nothing is waited for.
-        messages = [first, *consumer.consume(self._own.batch - 1, timeout=0)]
-        good = [m for m in messages if m.error() is None]
-        for message in messages:
+        polled = [first, *consumer.consume(self._own.batch - 1, timeout=0)] if first is not None else []
+        for message in polled:
             if message.error() is not None:
                 self._log.warning("kafka_error", error=message.error().name())
-        if not good or self._until(stop, lambda: self._rewound(consumer)) is not False:
+        good = [m for m in polled if m.error() is None]
+        judged = self._until(stop, lambda: [self._judge(message) for message in good])
+        if judged is None:
             return 0
-        items = self._until(stop, lambda: [item for message in good if (item := self._judge(message)) is not None])
-        if items is None:
+        self._merge.add(judged)
+        if not self._merge.waiting or self._until(stop, lambda: self._rewound(consumer)) is not False:
             return 0
-        ends: dict[Place, int] = {}
-        for message in good:
-            ends[message.topic(), message.partition()] = message.offset() + 1
+        entries = self._merge.take(self._own.batch, lambda place, last: self._ended(consumer, place, last))
+        if not entries:
+            return 0
+        items = [entry.item for entry in entries if entry.item is not None]
+        ends = {entry.place: entry.offset + 1 for entry in entries}
         positions = {_name(place): offset for place, offset in ends.items()}
         decisions = self._until(stop, lambda: self._engine.apply(items, positions))
         if decisions is None or self._until(stop, lambda: self._publish(decisions)) is None:
@@ -104,25 +111,37 @@ class Scorer:
         self._next.update(ends)
         self._commit(consumer, ends)
         self._report(consumer, items, decisions, ends)
-        return len(good)
+        return len(entries)
 
-    def _judge(self, message: Any) -> Item | None:
-        """The item of a record; None for one that silver refuses too."""
-        topic, spec = message.topic(), self._engine.spec
+    def _ended(self, consumer: Consumer, place: Place, last: int | None) -> bool:
+        """Whether the client knows that a partition has nothing after what was polled of it."""
+        high = int(consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1])
+        return 0 <= high <= (self._next.get(place, 0) if last is None else last + 1)
+
+    def _judge(self, message: Any) -> Entry[Item | None]:
+        """A polled record with its item; None for one that silver refuses too, which keeps its predecessor's order."""
+        place = message.topic(), message.partition()
+        item = None
         try:
-            value = message.value()
-            if value is None and topic == spec.accounts:
-                return None  # a deleted account was opened all the same
-            wire = self._judges.read(topic, value)
-            if topic == spec.labels:
-                return facts.label(wire)
-            if topic == spec.accounts:
-                return None if wire.get("_op") == "t" else facts.account(wire)
-            fresh = message.offset() >= self._decide_from.get((topic, message.partition()), 0)
-            return engines.case(wire, spec, "kafka", decide=fresh)
+            item = self._item(message, place)
         except Refused as error:
-            self._metrics.count("caudal_rejects_total", stage="decision", code=error.code, contract=topic)
-            return None
+            self._metrics.count("caudal_rejects_total", stage="decision", code=error.code, contract=place[0])
+        if item is not None:
+            # Labels and accounts of a millisecond go before its payments.
+            self._order[place] = item.published_ms, item.at_ms if isinstance(item, engines.Case) else -1
+        return Entry(place, message.offset(), self._order.get(place, (0, 0)), item)
+
+    def _item(self, message: Any, place: Place) -> Item | None:
+        topic, spec, value = place[0], self._engine.spec, message.value()
+        if value is None and topic == spec.accounts:
+            return None  # a deleted account was opened all the same
+        wire = self._judges.read(topic, value)
+        if topic == spec.labels:
+            return engines.Told(facts.label(wire), engines.published_ms(wire))
+        if topic == spec.accounts:
+            opened = engines.Told(facts.account(wire), engines.published_ms(wire))
+            return None if wire.get("_op") == "t" else opened
+        return engines.case(wire, spec, "kafka", decide=message.offset() >= self._decide_from.get(place, 0))
 
     def _publish(self, decisions: Sequence[Prepared]) -> bool:
         for decision in decisions:
@@ -181,6 +200,7 @@ class Scorer:
             return True
 
         if self._until(stop, mark):
+            self._merge.assign(self._next)
             consumer.assign(partitions)
 
     def _revoked(self, partitions: list[TopicPartition]) -> None:
@@ -200,6 +220,7 @@ class Scorer:
             self._log.warning("store_lost", partition=_name(place), held=self._next[place], had=had)
         if lost:
             self._engine.store.opened()
+            self._merge.assign(self._next)
             # What was polled of other partitions is read again too.
             for place in set(self._next) - set(lost):
                 consumer.seek(TopicPartition(*place, self._next[place]))

@@ -151,7 +151,7 @@ def test_another_tenants_object_is_no_object(site: Site) -> None:
     assert (other.status_code, other.content) == (invented.status_code, invented.content)
     assert site.get(f"/v1/gold/fct_orders/order_id/{AWAY}-3", AWAY).status_code == 200
     many = site.get("/v1/gold/fct_orders/currency/BRL")
-    assert (many.status_code, many.json()["code"]) == (400, "CDL-QUERY")
+    assert (many.status_code, many.json()["code"]) == (400, "CDL-BAD-QUERY")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_positions_and_keys_are_read_back(store):
     batch.positions({"payments.transaction:0": 17})
     store.run(batch)
     assert store.positions()["payments.transaction:0"] == 17
-    assert ("shop:1", "card", "x") in set(store.keys())
+    assert ("shop:1", "card", "x") in set(store.states())
 
 
 def test_a_server_that_is_away_is_an_error_with_a_wait():
