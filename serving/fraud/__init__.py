@@ -2,9 +2,9 @@
 
 Steps, in order:
 
-1. `records`: Kafka bytes to payments, labels and accounts, judged as silver judges them;
-2. `decide`: features, rules and model to an outcome with reasons; pure;
-3. `scorer`: the loop on Kafka: write states, fold, decide, store first, publish, commit;
+1. `scorer`: the loop on Kafka; `merge`: its partitions in one order;
+2. `engine`: write states, fold, decide, keep the first decision;
+3. `decide`: features, rules and model to an outcome with reasons; pure;
 4. `api`: `POST /v1/score` and `POST /v1/features`;
 5. `replay`: a decision from silver once more.
 

@@ -29,11 +29,11 @@ from producers.publish import Publisher
 from serving.errors import Refused
 from serving.features import facts
 from serving.features.fold import fold, vector
+from serving.features.records import Judges
 from serving.features.spec import FeatureSpec
 from serving.features.store import Batch
 from serving.fraud import app, engine
 from serving.fraud.engine import DECISION, Engine
-from serving.fraud.records import Judges
 
 ROWS = 500
 """Rows of one features request: about 1 MB of state."""

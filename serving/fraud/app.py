@@ -11,13 +11,13 @@ from caudal.settings import Settings
 from producers.publish import Publisher
 from serving.errors import ModelError, NoHistory
 from serving.features import spec as specs
+from serving.features.records import Judges
 from serving.features.store import Store
 from serving.fraud import model as models
 from serving.fraud import train
 from serving.fraud.decide import Decider
 from serving.fraud.engine import Engine
 from serving.fraud.model import Model
-from serving.fraud.records import Judges
 from serving.fraud.scorer import Scorer
 from serving.settings import ServingSettings
 

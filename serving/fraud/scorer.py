@@ -21,10 +21,10 @@ from producers.errors import UnknownContract
 from producers.publish_prepare import Prepared
 from serving.errors import Refused
 from serving.features import facts
+from serving.features.records import Judges
 from serving.fraud import engine as engines
 from serving.fraud.engine import DECISION, Engine, Item
 from serving.fraud.merge import Entry, Merge, Place
-from serving.fraud.records import Judges
 from serving.settings import ServingSettings
 
 # Kafka's number for "nothing committed".

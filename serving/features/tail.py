@@ -1,0 +1,57 @@
+"""What lies in Kafka behind silver's end: payments that streaming has not reached yet."""
+
+from __future__ import annotations
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from caudal.errors import TransientError
+from caudal.settings import Settings
+from producers.publish import Publisher
+from serving.errors import Refused
+from serving.features.records import Judges
+from serving.features.silver import Silver
+from serving.features.spec import FeatureSpec
+from serving.features.state import hash48
+
+# Seconds that a broker has to answer before it counts as away.
+ANSWER_S = 5.0
+
+
+def hashes(settings: Settings, spec: FeatureSpec, silver: Silver) -> set[int] | None:
+    """hash48 of the event ids behind silver's last offset of each partition; None when no broker answers."""
+    sql = "select _partition, max(_offset) as last from t group by _partition"
+    ends = {r["_partition"]: r["last"] for r in silver.query("silver", spec.source.replace(".", "_"), sql)}
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka.bootstrap,
+            **settings.kafka.security,
+            "group.id": "caudal-verify",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "log_level": 0,
+        }
+    )
+    out: set[int] = set()
+    try:
+        with Publisher(settings, source="verify") as publisher:
+            judge = Judges(lambda name: publisher.contracts.get(name)).judge(spec.source)
+        places = consumer.list_topics(spec.source, timeout=ANSWER_S).topics[spec.source].partitions
+        open_ends = set(places)
+        consumer.assign([TopicPartition(spec.source, p, ends.get(p, -1) + 1) for p in places])
+        while open_ends:
+            message = consumer.poll(ANSWER_S)
+            if message is None:
+                return None
+            if message.error() is not None:
+                open_ends.discard(message.partition())
+                continue
+            try:
+                out.add(hash48(str(judge.decode(message.value())["event_id"])))
+            except Refused:
+                continue  # no state ever met it
+        return out
+    except (KafkaException, TransientError):
+        return None
+    finally:
+        consumer.close()
