@@ -69,7 +69,7 @@ class NotThere(ApiError):
 
 
 class BadQuery(ApiError):
-    code, status = "CDL-QUERY", 400
+    code, status = "CDL-BAD-QUERY", 400
 
 
 class TooFast(ApiError):

@@ -50,6 +50,12 @@ NAMES = {
     "caudal_duplicates_total": Name("counter", "Records that were already applied"),
     "caudal_lag": Name("gauge", "Records that wait for a stage"),
     "caudal_age_seconds": Name("gauge", "Age of records when they became available in a stage, since published_at"),
+    "caudal_batch_seconds": Name("gauge", "Seconds that the last micro-batch took"),
+    "caudal_cycle_seconds": Name("gauge", "Seconds that a step of the last batch cycle took"),
+    "caudal_cycles_total": Name("counter", "Batch cycles by publish group and verdict"),
+    "caudal_halted": Name("gauge", "1 while a contract is halted"),
+    "caudal_memory_mib": Name("gauge", "Memory of a process and its children (PSS), in MiB"),
+    "caudal_restarts_total": Name("counter", "Times the supervisor started a process again"),
     "caudal_breaker_open": Name("gauge", "1 while a circuit breaker leaves a host alone"),
     "caudal_process_ready": Name("gauge", "1 while a process does its work"),
     "caudal_process_silent_seconds": Name("gauge", "Seconds since a process last reported"),
@@ -102,7 +108,7 @@ def render(snapshots: Iterable[Snapshot], gold: Gold | None, *, now: float | Non
         page.add("caudal_process_ready", 1.0 if snapshot.ready else 0.0, process=process)
         page.add("caudal_process_silent_seconds", round(max(0.0, at - snapshot.at), 1), process=process)
         for sample in (*snapshot.counters, *snapshot.gauges):
-            page.add(sample.name, sample.value, **{**sample.labels, "process": process})
+            page.add(sample.name, sample.value, **{"process": process, **sample.labels})
         for entry in snapshot.ages:
             for quantile, label in (("p50", "0.5"), ("p95", "0.95"), ("p99", "0.99")):
                 page.add(

@@ -33,6 +33,7 @@ def collect(settings: Settings, lake: Lake, reader: Reader, *, now: float | None
         "at": at,
         "stages": stages(snapshots),
         "rejects": by_label(snapshots, "caudal_rejects_total", "code"),
+        "refused_at_door": by_label(snapshots, "caudal_rejects_total", "code", stage="source"),
         "duplicates": total(snapshots, "caudal_duplicates_total"),
         "processes": processes(snapshots, at),
         "breakers": breakers(snapshots),
@@ -74,12 +75,12 @@ def stages(snapshots: Iterable[metrics.Snapshot]) -> list[dict[str, Any]]:
     ]
 
 
-def by_label(snapshots: Iterable[metrics.Snapshot], name: str, label: str) -> dict[str, int]:
-    """A counter's sum per value of one label, largest first."""
+def by_label(snapshots: Iterable[metrics.Snapshot], name: str, label: str, stage: str | None = None) -> dict[str, int]:
+    """A counter's sum per value of one label, of one stage or of all, largest first."""
     sums: dict[str, float] = defaultdict(float)
     for snapshot in snapshots:
         for sample in snapshot.counters:
-            if sample.name == name:
+            if sample.name == name and stage in (None, sample.labels.get("stage")):
                 sums[sample.labels.get(label, "")] += sample.value
     return {k: int(v) for k, v in sorted(sums.items(), key=lambda item: (-item[1], item[0]))}
 
@@ -90,16 +91,28 @@ def total(snapshots: Iterable[metrics.Snapshot], name: str) -> int:
 
 
 def processes(snapshots: Iterable[metrics.Snapshot], now: float) -> list[dict[str, Any]]:
-    """Each process that reports, and whether it still does."""
-    return [
+    """Each process that reports, whether it still does, and its memory; then the servers, which do not report.
+
+    `ready` is None for a server: the supervisor measures its memory, so it runs.
+    """
+    found = list(snapshots)
+    memory = {
+        sample.labels.get("process", ""): round(sample.value)
+        for s in found
+        for sample in s.gauges
+        if sample.name == "caudal_memory_mib" and now - s.at < STALE_S
+    }
+    reporting = [
         {
             "process": s.process,
-            "pid": s.pid,
             "ready": s.ready and now - s.at < STALE_S,
             "silent_s": round(max(0.0, now - s.at), 1),
+            "memory_mib": memory.pop(s.process, None),
         }
-        for s in snapshots
+        for s in found
     ]
+    servers = [{"process": name, "ready": None, "silent_s": None, "memory_mib": mib} for name, mib in memory.items()]
+    return [*reporting, *sorted(servers, key=lambda entry: str(entry["process"]))]
 
 
 def breakers(snapshots: Iterable[metrics.Snapshot]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ const SECTIONS = {
 const PARTS = {
   now: (s) => [s.stages, s.figures], road: (s) => s.stages, shops: (s) => s.figures.shops, gold: (s) => s.gold,
   decisions: (s) => s.figures.decisions, payments: (s) => s.figures.payments, tiers: (s) => s.figures.tiers,
-  dead: (s) => [s.figures.dead_letters, s.rejects], quality: (s) => s.quality,
+  dead: (s) => [s.figures.dead_letters, s.refused_at_door], quality: (s) => s.quality,
   processes: (s) => [s.processes, s.breakers], alerts: (s) => s.alerts,
 };
 

@@ -98,9 +98,9 @@ export function tiers({ figures }) {
     rows.map((row) => el("tr", {}, cell(row.tier, "name"), cell(count(row.events), "num"), bar(row.events / high), cell(count(row.tenants), "num"))))];
 }
 
-export function dead({ figures, rejects }) {
+export function dead({ figures, refused_at_door: door }) {
   const rows = figures.dead_letters ?? [];
-  const early = Object.entries(rejects ?? {}).filter(([code]) => !rows.some((row) => row.code === code));
+  const early = Object.entries(door ?? {});
   if (!rows.length && !early.length) return empty("No record has been refused.");
   const all = [...rows.map((r) => [r.code, r.records, "quarantine"]), ...early.map(([code, n]) => [code, n, "at the door"])];
   const high = Math.max(1, ...all.map(([, n]) => n));
@@ -130,10 +130,15 @@ export function quality({ quality: found }) {
 
 export function processes({ processes: found, breakers }) {
   if (!found.length) return empty("No process has reported yet.");
-  const rows = found.map((p) => el("tr", {}, cell(p.process, "name"), cell(p.ready ? "✓ ready" : "✕ not ready", `mark ${p.ready ? "good" : "bad"}`),
-    cell(p.silent_s > 10 ? `silent ${seconds(p.silent_s)}` : "reporting", "num quiet")));
+  const state = (p) => {
+    if (p.ready === null) return cell("✓ running", "mark good");
+    if (p.silent_s > 10) return cell(`✕ silent ${seconds(p.silent_s)}`, "mark bad");
+    return p.ready ? cell("✓ ready", "mark good") : cell("… starting", "mark warn");
+  };
+  const rows = found.map((p) => el("tr", {}, cell(p.process, "name"), state(p),
+    cell(p.memory_mib === null ? "–" : `${count(p.memory_mib)} MiB`, "num")));
   const open = (breakers ?? []).filter((b) => b.open);
-  return [table("Processes", [["Process"], ["State"], ["", "num"]], rows),
+  return [table("Processes", [["Process"], ["State"], ["Memory", "num"]], rows),
     ...(open.length ? [el("p", { class: "note warn", text: `Left alone for a while: ${open.map((b) => `${b.host} (${b.component})`).join(", ")}` })] : [])];
 }
 

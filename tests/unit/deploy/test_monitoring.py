@@ -31,7 +31,7 @@ def expressions() -> Iterator[tuple[str, str]]:
             yield rule["alert"], rule["expr"]
 
 
-@pytest.mark.parametrize(("where", "text"), expressions())
+@pytest.mark.parametrize(("where", "text"), list(expressions()))
 def test_expressions_ask_for_real_numbers(where: str, text: str) -> None:
     """Every metric and label a panel or an alarm names exists, and its brackets close."""
     assert set(METRIC.findall(text)) <= set(NAMES), where

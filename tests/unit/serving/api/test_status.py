@@ -39,6 +39,20 @@ def test_a_silent_process_is_not_ready(tmp_path: Path) -> None:
     assert [p["ready"] for p in status.processes([snapshot], snapshot.at + 60)] == [False]
 
 
+def test_servers_show_by_their_memory(tmp_path: Path) -> None:
+    """A server that writes no snapshot is listed as running while the supervisor measures it."""
+    supervisor, web = Metrics("supervisor", tmp_path), Metrics("web", tmp_path)
+    for process, mib in (("kafka", 400.4), ("web", 90.0)):
+        supervisor.gauge("caudal_memory_mib", mib, process=process)
+    supervisor.flush()
+    web.flush()
+    snapshots = read_all(tmp_path)
+    found = {p["process"]: p for p in status.processes(snapshots, snapshots[0].at)}
+    assert (found["kafka"]["ready"], found["kafka"]["memory_mib"]) == (None, 400)
+    assert (found["web"]["ready"], found["web"]["memory_mib"]) == (False, 90)
+    assert [p["process"] for p in status.processes(snapshots, snapshots[0].at + 60)] == ["supervisor", "web"]
+
+
 def test_damaged_quality_results_are_empty(tmp_path: Path) -> None:
     """Absent, damaged or foreign results show as no results."""
     lake = LocalLake(str(tmp_path))
