@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
+ALL_STAGES = "streaming,batch,scorer,web"
+
+
 class LakeKind(StrEnum):
     """Where the lake of an install on this machine lies."""
 
@@ -33,23 +36,25 @@ class LakeKind(StrEnum):
 def up(
     data: DataOption = None,
     lake: Annotated[LakeKind | None, typer.Option("--lake", help="a local folder, or a real S3 server")] = None,
+    stages: Annotated[str, typer.Option(help="which stages, with commas between; none: servers only")] = ALL_STAGES,
     detach: Annotated[bool, typer.Option("--detach", help="leave it running and return once it is up")] = False,
     output: OutputOption = Output.human,
 ) -> None:
     """Start broker, registry, feature store and all stages, and keep them running until Ctrl-C.
 
-    Examples:  caudal up  ·  caudal up --lake s3 --data /tmp/lake  ·  caudal up --detach
+    Examples:  caudal up  ·  caudal up --lake s3 --data /tmp/lake  ·  caudal up --detach --stages streaming,web
     """
     from caudal import log
     from caudal.local.plan import local_plan
     from caudal.local.supervisor import Supervisor
 
-    settings = _settings(data)
+    settings, names = _settings(data), _stages(stages)
     if detach:
-        _detached(settings, lake, output)
+        _detached(settings, lake, stages, output)
         return
     log.setup(settings, "supervisor")
-    supervisor = Supervisor(settings, local_plan(settings, lake=lake.value if lake else None), say=say)
+    plan = local_plan(settings, lake=lake.value if lake else None, stages=names)
+    supervisor = Supervisor(settings, plan, say=say)
     with supervisor.signals(), supervisor:
         if not supervisor.start():
             return
@@ -147,7 +152,20 @@ def _settings(data: str | None) -> Settings:
     return load({"data_dir": data})
 
 
-def _detached(settings: Settings, lake: LakeKind | None, output: Output) -> None:
+def _stages(text: str) -> list[str]:
+    """The stages of an option's text, in the order in which they start."""
+    from caudal.local.plan import STAGES
+
+    asked = [] if text == "none" else [name.strip() for name in text.split(",")]
+    unknown = [name for name in asked if name not in STAGES]
+    if unknown:
+        raise UsageError(
+            f"there is no stage {unknown[0]!r}", where="--stages", fix=f"some of {','.join(STAGES)}, or none"
+        )
+    return [name for name in STAGES if name in asked]
+
+
+def _detached(settings: Settings, lake: LakeKind | None, stages: str, output: Output) -> None:
     """Start the supervisor as a process of its own and wait until it is up, or has given up."""
     from caudal.errors import CaudalError
     from caudal.lease import holder
@@ -157,7 +175,7 @@ def _detached(settings: Settings, lake: LakeKind | None, output: Output) -> None
     folder = settings.data_dir.resolve()
     log = folder / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "caudal.cli.main", "up", "--data", str(folder)]
+    command = [sys.executable, "-m", "caudal.cli.main", "up", "--data", str(folder), "--stages", stages]
     command += ["--lake", lake.value] if lake else []
     with log.open("ab") as out:
         started = subprocess.Popen(

@@ -45,10 +45,12 @@ def fetch(
     java: str,
     expected: Mapping[str, int],
     say: Callable[[str], None],
+    running: list[subprocess.Popen[str]],
 ) -> None:
     """Bring the archives of a set into `folder`, by way of `cache`, which an interrupted run leaves for the next one.
 
-    `expected`: archive names to bytes, as far as known, so that progress has an end.
+    `expected`: archive names to bytes, as far as known, so that progress has an end. `running` gets the process, so
+    that the caller can end it.
 
     Raises:
         JarsError: a module cannot be found or fetched.
@@ -62,6 +64,7 @@ def fetch(
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    running.append(process)
     assert process.stdout is not None
     said, modules = time.monotonic(), 0
     tail: list[str] = []

@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import hashlib
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from caudal.errors import CaudalError
 from caudal.local.errors import JarsError
 from caudal.local.ivy import Coordinate, JarSet, fetch
 
@@ -119,34 +121,40 @@ def resolve(
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder, say):
         missing = [name for name in names if check(folder, name)]
+        running: list[subprocess.Popen[str]] = []
         failures: list[JarsError] = []
+
+        def work(name: str) -> None:
+            try:
+                _resolve_one(SETS[name], folder, java or _java(), say, running)
+            except JarsError as error:
+                failures.append(error)
+
         # Ivy reads one module after the other and waits for the network most of the time: sets go side by side.
-        threads = [
-            threading.Thread(target=_guarded, args=(SETS[n], folder, java or _java(), say, failures)) for n in missing
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        threads = [threading.Thread(target=work, args=(name,), daemon=True) for name in missing]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            for process in running:
+                process.terminate()
+            raise
         if failures:
             raise failures[0]
 
 
-def _guarded(wanted: JarSet, folder: Path, java: str, say: Callable[[str], None], failures: list[JarsError]) -> None:
-    try:
-        _resolve_one(wanted, folder, java, say)
-    except JarsError as error:
-        failures.append(error)
-
-
-def _resolve_one(wanted: JarSet, folder: Path, java: str, say: Callable[[str], None]) -> None:
+def _resolve_one(
+    wanted: JarSet, folder: Path, java: str, say: Callable[[str], None], running: list[subprocess.Popen[str]]
+) -> None:
     part, cache = folder / f".{wanted.name}.part", folder / f".{wanted.name}.cache"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     cache.mkdir(exist_ok=True)
     began = time.monotonic()
     expected = {jar: size for jar, (_, size) in _locked().get(wanted.name, {}).items()}
-    fetch(wanted, part, cache, java, expected, say)
+    fetch(wanted, part, cache, java, expected, say, running)
     jars = sorted(part.glob("*.jar"))
     _compare(wanted.name, jars)
     lines = [f"{_digest(jar)}  {jar.stat().st_size}  {jar.name}" for jar in jars]
@@ -236,9 +244,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         LOCKED.unlink(missing_ok=True)
     try:
         resolve(list(dict.fromkeys([*DEFAULT_SETS, *options.more])), folder, say=lambda line: print(line, flush=True))
-    except JarsError as error:
+    except CaudalError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print("jars: interrupted; the next run goes on from here", file=sys.stderr)
+        return 130
     if options.lock:
         write_lock(folder)
     return 0
