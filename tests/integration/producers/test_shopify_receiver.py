@@ -138,44 +138,35 @@ def test_a_hundred_repetitions_are_one_event(shop: Shop) -> None:
     assert len({message.wire["event_id"] for message in messages if message.wire}) == 1
 
 
-@pytest.mark.parametrize(
-    ("payload", "topic", "headers", "status", "code", "path"),
-    [
-        (b'{"id": 1', "orders/create", {}, 400, "CDL-JSON", "$"),
-        (b"\xff\xfe\x00\x01", "orders/create", {}, 400, "CDL-JSON", "$"),
-        (b'{"id": NaN}', "orders/create", {}, 400, "CDL-JSON", "$"),
-        (b"[" * 100_000, "orders/create", {}, 400, "CDL-JSON", "$"),
-        ([order()], "orders/create", {}, 422, "CDL-SHAPE", "$"),
-        (order(total_price="12.345"), "orders/create", {}, 422, "CDL-SHAPE", "total_price"),
-        (order(), "customers/update", {}, 422, "CDL-SHAPE", "admin_graphql_api_id"),
-        (order(), "orders/delete", {}, 422, "CDL-SHAPE", "$"),
-        (order(total_price="-1.00"), "orders/create", {}, 422, "CDL-RULE-NEG_TOTAL", None),
-        (order(updated_at="2999-01-01T00:00:00Z"), "orders/create", {}, 422, "CDL-FUTURE", "updated_at"),
-        (
-            order(),
-            "orders/create",
-            {"X-Shopify-Shop-Domain": "other.myshopify.com"},
-            422,
-            "CDL-SHOP",
-            "X-Shopify-Shop-Domain",
-        ),
-        (fixture("2024-10", "customers/redact"), "customers/redact", {}, 200, "CDL-REDACT-PENDING", None),
-    ],
-    ids=lambda value: value if isinstance(value, str) and value.startswith("CDL") else "",
-)
-def test_authentic_but_unfit_is_kept_sealed(
-    shop: Shop, payload: object, topic: str, headers: dict[str, str], status: int, code: str, path: str | None
-) -> None:
+Unfit = tuple[object, str, dict[str, str], int, str, str | None]
+UNFIT: list[Unfit] = [
+    (b'{"id": 1', "orders/create", {}, 400, "CDL-JSON", "$"),
+    (b"\xff\xfe\x00\x01", "orders/create", {}, 400, "CDL-JSON", "$"),
+    (b'{"id": NaN}', "orders/create", {}, 400, "CDL-JSON", "$"),
+    (b"[" * 100_000, "orders/create", {}, 400, "CDL-JSON", "$"),
+    ([order()], "orders/create", {}, 422, "CDL-SHAPE", "$"),
+    (order(total_price="12.345"), "orders/create", {}, 422, "CDL-SHAPE", "total_price"),
+    (order(), "customers/update", {}, 422, "CDL-SHAPE", "admin_graphql_api_id"),
+    (order(), "orders/delete", {}, 422, "CDL-SHAPE", "$"),
+    (order(total_price="-1.00"), "orders/create", {}, 422, "CDL-RULE-NEG_TOTAL", None),
+    (order(updated_at="2999-01-01T00:00:00Z"), "orders/create", {}, 422, "CDL-FUTURE", "updated_at"),
+    (order(), "orders/create", {"X-Shopify-Shop-Domain": "b.myshopify.com"}, 422, "CDL-SHOP", "X-Shopify-Shop-Domain"),
+    (fixture("2024-10", "customers/redact"), "customers/redact", {}, 200, "CDL-REDACT-PENDING", None),
+]
+
+
+def test_authentic_but_unfit_is_kept_sealed(shop: Shop) -> None:
     """The answer says code and field, and the whole request lies sealed on caudal.rejected, once however often sent."""
-    answers = [shop.send(payload, topic, **headers) for _ in range(2)]
-    assert [status] * 2 == [answer.status_code for answer in answers]
-    assert [code] * 2 == [answer.json()["code"] for answer in answers]
-    assert path == answers[0].json().get("path")
-    (kept,) = shop.arrived("caudal.rejected")
-    assert kept.wire is not None
-    assert (code, "webhook") == (kept.wire["code"], kept.wire["route"])
-    assert kept.wire["payload"]["mask"] == "***"
-    assert b"john@example.com" not in (kept.value or b"")
+    for number, (payload, topic, headers, status, code, path) in enumerate(UNFIT):
+        answers = [shop.send(payload, topic, f"w{number}", **headers) for _ in range(2)]
+        found = [(answer.status_code, answer.json()["code"], answer.json().get("path")) for answer in answers]
+        assert found == [(status, code, path)] * 2
+    kept = [message for message in shop.arrived("caudal.rejected") if message.wire]
+    assert sorted(unfit[4] for unfit in UNFIT) == sorted(message.wire["code"] for message in kept if message.wire)
+    for message in kept:
+        assert message.wire is not None
+        assert (message.wire["route"], message.wire["payload"]["mask"]) == ("webhook", "***")
+        assert b"john@example.com" not in (message.value or b"")
     assert shop.arrived() == []
 
 
