@@ -29,7 +29,6 @@ from schemas.distribution import ContractFeed
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LEASE = "batch.lease"
 # A cycle runs the same few dozen plans again and again; compiled code is kept for all of them.
 CONF = {
     "spark.sql.codegen.cache.maxEntries": "2000",
@@ -62,7 +61,7 @@ def opened(settings: Settings, metrics: Metrics) -> Iterator[Loop]:
     """The loop with everything it needs, holding the lease on gold; the session stops with it."""
     from caudal.spark import session
 
-    with Lease(settings.run_dir / "leases" / LEASE).acquire("batch"):
+    with Lease(lease_path(settings)).acquire("batch"):
         spark = session(settings, "batch", settings.spark.batch_heap, CONF)
         _silence(spark)
         try:
@@ -89,6 +88,11 @@ def tools(settings: Settings, spark: SparkSession, metrics: Metrics) -> Tools:
         alerts=Alerts.open(settings),
         clock=SystemClock(),
     )
+
+
+def lease_path(settings: Settings) -> Path:
+    """The lease on gold: one process of this install writes it."""
+    return settings.run_dir / "leases" / "batch.lease"
 
 
 def working_copy(settings: Settings) -> Path:

@@ -12,7 +12,7 @@ from quality.marts import Mart
 from schemas.contract import Contract
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 SCHEMAS = ("pinned", "published", "staging", "intermediate", "gold")
 
@@ -24,7 +24,9 @@ class Catalogue:
         self._spark, self._lake = spark, lake
         self._said: dict[str, str] = {}
         for schema in SCHEMAS:
-            spark.sql(f"create schema if not exists {schema}")
+            # Marts are external tables: only names go.
+            spark.sql(f"drop schema if exists {schema} cascade")
+            spark.sql(f"create schema {schema}")
 
     def pin(self, contracts: Iterable[Contract], pins: Mapping[str, Pin], previous: Mapping[str, int]) -> None:
         """Point `pinned.*` at these versions; `previous` are those that the group's published gold holds."""
@@ -51,6 +53,10 @@ class Catalogue:
     def detach(self, mart: str) -> None:
         """Hide a mart that was never published from dbt, so that it is created or replaced as a whole."""
         self._spark.sql(f"drop table if exists gold.{mart}")
+
+    def at(self, mart: str, version: int) -> DataFrame:
+        """A mart at one version."""
+        return self._spark.read.format("delta").option("versionAsOf", version).load(self.address(mart))
 
     def address(self, mart: str) -> str:
         """Spark's address of a mart."""

@@ -69,7 +69,7 @@ def run(tools: Tools, work: Work) -> Record:
     """
     built, watch = build(tools, work)
     with watch.step("publish"):
-        publish(tools, built)
+        publish(tools.lake, tools.clock, built)
     crashpoint("after-publish")
     done = replace(built, state="published", seconds=watch.seconds)
     record.keep(tools.lake, done)
@@ -101,6 +101,7 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
             group=work.group,
             state="open",
             started_ms=tools.clock.now_ms(),
+            inputs=tuple(sorted(work.inputs)),
             silver_versions=pins.versions(inputs),
             models={name: work.checksums[name] for name in work.own if name in work.checksums},
         ),
@@ -149,7 +150,7 @@ def _gate(
     found: list[Result] = []
     tables: dict[str, Built] = {}
     for name, head in gold.heads(tools.lake, work.own).items():
-        frame = tools.spark.read.format("delta").option("versionAsOf", head.version).load(tools.catalogue.address(name))
+        frame = tools.catalogue.at(name, head.version)
         results_of = tools.gate.run(work.suites[f"gold.{name}"], frame)
         rows = next(result.checked for result in results_of if result.code == "ROWS")
         tables[name] = Built(head.version, head.table_id, rows)

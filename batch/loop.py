@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from batch import cycle, pins, plan, project, record
@@ -14,10 +15,13 @@ from batch.record import Record
 from batch.report import report_failure, report_published
 from batch.settings import BatchSettings
 from batch.tools import Tools
+from batch.verify import chain
 from caudal import log
 from quality import marts as mart_files
 from quality import results, suites
+from quality.results import Result
 from quality.settings import QualitySettings
+from quality.suites import Suite
 from schemas.contract import Contract
 from schemas.manifest import Manifest, load_current
 
@@ -30,59 +34,73 @@ class Loop:
     """All that one process needs to keep both publish groups up to date."""
 
     def __init__(self, tools: Tools, settings: BatchSettings, quality: QualitySettings, working_copy: Path) -> None:
-        self._tools, self._settings, self._quality = tools, settings, quality
+        self.tools, self._settings, self._quality = tools, settings, quality
         self._source, self._copy = project.source_dir(settings), working_copy
         self._contracts: dict[str, Contract] = {}
         self._digest = ""
+        self._suites: dict[str, Suite] = {}
         self._live_since_full = 0
         self._full_at = time.monotonic()
         self._not_before: dict[str, float] = {}
-        self.works: dict[str, Work] = {}
+        self._works: dict[str, Work] = {}
 
     def learn(self, contracts: Iterable[Contract]) -> bool:
         """Take in new or changed contracts: sources, staging and suites follow at once. True when anything changed."""
         self._contracts.update({contract.id: contract for contract in contracts})
         digest = project.sync(
-            self._source, self._copy, self._tools.lake.spark_table("gold", "").rstrip("/"), self._contracts.values()
+            self._source, self._copy, self.tools.lake.spark_table("gold", "").rstrip("/"), self._contracts.values()
         )
         if digest == self._digest:
             return False
         found = mart_files.read(self._copy)
-        self._tools.transform.parse()
-        compiled = suites.for_all(self._contracts.values(), found)
-        manifest = load_current(self._tools.lake)
-        pinned = pins.heads(self._tools.lake, self._contracts.values())
-        self._tools.catalogue.pin(self._contracts.values(), pinned, {})
-        self._tools.catalogue.publish(found, _versions(manifest))
-        self._tools.transform.views()
+        self.tools.transform.parse()
+        self._suites = suites.for_all(self._contracts.values(), found)
+        manifest = load_current(self.tools.lake)
+        pinned = pins.heads(self.tools.lake, self._contracts.values())
+        self.tools.catalogue.pin(self._contracts.values(), pinned, {})
+        self.tools.catalogue.publish(found, _versions(manifest))
+        self.tools.transform.views()
         for group in GROUPS:
             own = tuple(mart.name for mart in found if mart.group == group)
-            self.works[group] = Work(
+            self._works[group] = Work(
                 group=group,
                 contracts=dict(self._contracts),
                 marts=found,
-                suites=compiled,
-                inputs=self._tools.transform.inputs(own),
-                checksums=self._tools.transform.checksums(own),
+                suites=self._suites,
+                inputs=self.tools.transform.inputs(own),
+                checksums=self.tools.transform.checksums(own),
                 compact_files=self._settings.compact_files,
             )
         self._digest = digest
         _log.info("contracts taken in", contracts=sorted(self._contracts), marts=len(found))
         return True
 
+    def work(self, group: str, *, rebuild: bool = False) -> Work:
+        """What a cycle of the group works on."""
+        return replace(self._works[group], rebuild=rebuild)
+
+    def check_published(self) -> tuple[Result, ...]:
+        """Run the marts' suites on the published versions, outside any cycle."""
+        manifest = load_current(self.tools.lake)
+        found: list[Result] = []
+        for mart, table in (manifest.tables if manifest else {}).items():
+            frame = self.tools.catalogue.at(mart, table.version)
+            found += self.tools.gate.run(self._suites[f"gold.{mart}"], frame)
+        return tuple(found)
+
     def turn(self) -> tuple[Record, ...]:
         """Look once and run what is due. A group that fails is reported and waits; the other goes on."""
-        if not self.works:
+        if not self._works:
             return ()
-        found = pins.versions(pins.heads(self._tools.lake, self._contracts.values()))
+        found = pins.versions(pins.heads(self.tools.lake, self._contracts.values()))
         done = (self._run(group.group, group.why) for group in self._due(found))
         return tuple(record for record in done if record is not None)
 
     def _due(self, heads: Mapping[str, int]) -> tuple[plan.Due, ...]:
-        manifest = load_current(self._tools.lake)
+        manifest = load_current(self.tools.lake)
         states = {
             group: plan.State(work.inputs, _published(manifest, group))
-            for group, work in self.works.items()
+            for group, work in self._works.items()
             if time.monotonic() >= self._not_before.get(group, 0.0)
         }
         return plan.due(
@@ -96,26 +114,27 @@ class Loop:
 
     def _run(self, group: str, why: str) -> Record | None:
         _log.info("cycle begins", group=group, why=why)
-        previous = _published(load_current(self._tools.lake), group) or {}
+        previous = _published(load_current(self.tools.lake), group) or {}
         try:
-            done = cycle.run(self._tools, self.works[group])
+            done = cycle.run(self.tools, self._works[group])
         except (GateFailed, BuildFailed) as error:
             self._not_before[group] = time.monotonic() + RETRY_S
-            report_failure(self._tools, group, error)
+            report_failure(self.tools, group, error)
             return None
         if group == LIVE:
             self._live_since_full += 1
         else:
             self._live_since_full, self._full_at = 0, time.monotonic()
             self._prune()
-        report_published(self._tools, done, self.works[group], previous)
+        report_published(self.tools, done, self._works[group], previous)
         return done
 
     def _prune(self) -> None:
-        manifest = load_current(self._tools.lake)
-        needed = {group.cycle for group in manifest.groups.values()} if manifest else set()
-        record.prune(self._tools.lake, self._settings.keep_cycles, frozenset(needed))
-        results.prune(self._tools.lake, self._quality.keep_results)
+        manifest = load_current(self.tools.lake)
+        groups = manifest.groups.values() if manifest else ()
+        needed = frozenset(link.cycle for group in groups for link in chain(self.tools.lake, group.cycle))
+        record.prune(self.tools.lake, self._settings.keep_cycles, needed)
+        results.prune(self.tools.lake, self._quality.keep_results, needed)
 
 
 def _published(manifest: Manifest | None, group: str) -> Mapping[str, int] | None:

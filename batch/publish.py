@@ -5,32 +5,30 @@ from __future__ import annotations
 from batch import gold, record
 from batch.errors import NotGated
 from batch.record import Record
-from batch.tools import Tools
+from caudal.clock import Clock
 from caudal.fault import crashpoint
 from caudal.lake import Lake
 from schemas.manifest import Group, Manifest, TableVersion
 from schemas.manifest import publish as write_manifest
 
 
-def publish(tools: Tools, passed: Record) -> Manifest:
+def publish(lake: Lake, clock: Clock, passed: Record) -> Manifest:
     """Publish the versions of a cycle whose gate passed; idempotent: a second call changes nothing that readers see.
 
     Raises NotGated when the record's gate did not pass, or when a table is no longer at the version that was gated.
     """
     if passed.state not in ("passed", "published"):
         raise NotGated("the gate of this cycle has not passed", where=passed.cycle, fix="build again")
-    heads = gold.heads(tools.lake, passed.tables)
+    heads = gold.heads(lake, passed.tables)
     for mart, built in passed.tables.items():
         head = heads.get(mart)
         if head is None or (head.version, head.table_id) != (built.version, built.table_id):
             raise NotGated(
                 f"mart {mart} is no longer at the version that was gated", where=passed.cycle, fix="build again"
             )
-    manifest = write_group(tools.lake, passed, tools.clock.now_ms())
+    manifest = write_group(lake, passed, clock.now_ms())
     crashpoint("mid-publish")
-    record.save(tools.lake, record.close(passed, "published"))
-    for mart in passed.tables:
-        tools.catalogue.attach(mart)
+    record.save(lake, record.close(passed, "published"))
     return manifest
 
 

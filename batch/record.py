@@ -38,6 +38,8 @@ class Record:
     group: str
     state: State
     started_ms: int
+    inputs: tuple[str, ...] = ()
+    """Silver tables that the group's marts read, also those that do not exist yet."""
     silver_versions: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, Built] = field(default_factory=dict)
     tests: Mapping[str, int] = field(default_factory=dict)
@@ -72,9 +74,9 @@ def keep(lake: Lake, record: Record) -> Record:
     return record
 
 
-def with_models(record: Record, models: Mapping[str, str]) -> Record:
-    """The record with the checksums of the SQL that its tables were built by."""
-    return replace(record, models=dict(models))
+def with_origin(record: Record, origin: Record) -> Record:
+    """The record of a restore with what its content was built from and by."""
+    return replace(record, models=dict(origin.models), inputs=origin.inputs)
 
 
 def load(lake: Lake, cycle: str) -> Record | None:
@@ -105,7 +107,7 @@ def prune(lake: Lake, keep: int, needed: frozenset[str]) -> int:
 
 def _parse(raw: dict[str, Any]) -> Record:
     tables = {name: Built(**built) for name, built in raw.pop("tables").items()}
-    return Record(**{**raw, "failed": tuple(raw["failed"])}, tables=tables)
+    return Record(**{**raw, "failed": tuple(raw["failed"]), "inputs": tuple(raw["inputs"])}, tables=tables)
 
 
 def _cycle_of(name: str) -> str:

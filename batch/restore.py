@@ -28,7 +28,7 @@ def settle(tools: Tools, group: str, marts: Collection[str]) -> Record | None:
     left = record.load_open(tools.lake, group)
     if left is not None and left.state == "passed":
         try:
-            publish(tools, left)
+            publish(tools.lake, tools.clock, left)
             return left
         except NotGated:
             _log.info("an open cycle is given up: its tables have moved on", cycle=left.cycle, group=group)
@@ -67,7 +67,7 @@ def undo(tools: Tools, group: str, marts: Collection[str]) -> Record | None:
     )
     earlier = record.load(tools.lake, entry.cycle)
     if earlier is not None:
-        restored = record.with_models(restored, earlier.models)
+        restored = record.with_origin(restored, earlier)
     record.keep(tools.lake, restored)
     write_group(tools.lake, restored, entry.published_at_ms)
     _log.info("restored", group=group, cycle=restored.cycle, tables=sorted(moved))

@@ -62,10 +62,14 @@ def latest(lake: Lake, group: str) -> dict[str, Any] | None:
     return None if data is None else json.loads(data)
 
 
-def prune(lake: Lake, keep: int) -> int:
-    """Remove the oldest result files above `keep`. Returns how many went."""
+def prune(lake: Lake, keep: int, needed: frozenset[str]) -> int:
+    """Remove the oldest result files above `keep`, never those of a needed cycle. Returns how many went."""
     cycles = [name for name in lake.list(FOLDER) if not name.rpartition("/")[2].startswith("latest-")]
-    old = cycles[: max(0, len(cycles) - keep)]
+    old = [name for name in cycles[: max(0, len(cycles) - keep)] if _cycle_of(name) not in needed]
     for name in old:
         lake.delete(name)
     return len(old)
+
+
+def _cycle_of(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".json")
