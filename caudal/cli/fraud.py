@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
+from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step
 from caudal.errors import Exit
-from caudal.settings import load
 
-app = typer.Typer(name="fraud", no_args_is_help=True, help="Train the fraud model; replay decisions from silver.")
-
-Output = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="text for people, json for programs.")]
+app = typer.Typer(help="Train the fraud model; replay decisions from silver.", no_args_is_help=True)
 
 
-@app.command(epilog="Example: caudal fraud train -o json")
-def train(output: Output = "text") -> None:
-    """Train on the history that the simulators published first, and make the model current."""
+@app.callback()
+def group() -> None:
+    """Train the fraud model; replay decisions from silver."""
+
+
+@app.command()
+def train(data: DataOption = None, output: OutputOption = Output.human) -> None:
+    """Train on the history that the simulators publish first, and make the model current.
+
+    Examples: caudal fraud train · caudal fraud train -o json
+    """
+    from caudal import settings
     from serving.fraud import train as training
 
-    model = training.train(load())
-    report = model.report
-    if output == "json":
-        typer.echo(json.dumps({"model": model.version, "review": model.review, "reject": model.reject, **report}))
-        return
-    typer.echo(f"model {model.version} on {model.features}")
-    typer.echo(f"judged on {report['test']['rows']} later payments: AUC {report['auc']}, AP {report['ap']}")
-    plain = report["baseline"]
-    typer.echo(f"plain logistic regression on the same days: AUC {plain['auc']}, AP {plain['ap']}")
+    model = training.train(settings.load({"data_dir": data}))
+    report: dict[str, Any] = model.report
+    facts = {"model": model.version, "features": model.features, "review": model.review, "reject": model.reject}
+
+    def human() -> str:
+        plain = report["baseline"]
+        return (
+            f"model {model.version} on {model.features}\n"
+            f"judged on {report['test']['rows']} later payments: AUC {report['auc']}, AP {report['ap']}\n"
+            f"plain logistic regression on the same days: AUC {plain['auc']}, AP {plain['ap']}"
+        )
+
+    emit({**facts, **report}, output, human)
+    next_step("caudal status")
 
 
-@app.command(epilog="Example: caudal fraud replay 3f0c9a… -o json")
+@app.command()
 def replay(
-    decision_id: Annotated[str, typer.Argument(help="The decision's event id, or its payment's.")],
-    output: Output = "text",
+    decision_id: Annotated[str, typer.Argument(help="the decision's event id, or its payment's")],
+    data: DataOption = None,
+    output: OutputOption = Output.human,
 ) -> None:
-    """Rebuild the state from silver, decide again, compare. Exit 7 when it is not the same."""
+    """Rebuild the state from silver, decide again, compare; exit 7 when it is not the same.
+
+    Example: caudal fraud replay 3f0c9a… -o json
+    """
+    from caudal import settings
     from serving.fraud import replay as replays
 
-    result = replays.replay(load(), decision_id)
-    if output == "json":
-        typer.echo(json.dumps(result.record()))
-    elif result.same:
-        typer.echo(f"same: {result.outcome}, score {result.score}")
-    else:
-        typer.echo(f"not the same: {'; '.join(result.differences)}")
+    result = replays.replay(settings.load({"data_dir": data}), decision_id)
+    emit(
+        result.record(),
+        output,
+        lambda: (
+            f"same: {result.outcome}, score {result.score}"
+            if result.same
+            else f"not the same: {'; '.join(result.differences)}"
+        ),
+    )
     if not result.same:
         raise typer.Exit(Exit.INVARIANT)

@@ -229,11 +229,11 @@ def test_operators_see_the_install(site: Site) -> None:
     metrics.ready()
     metrics.flush()
     (run / "alerts.jsonl").write_text('{"at": 1, "code": "CDL-PLAINTEXT", "summary": "s"}\n')
-    site.lake.write_atomic("_quality/latest.json", json.dumps({"group": "live", "checks": []}).encode())
+    site.lake.write_atomic("_quality/latest-live.json", json.dumps({"group": "live", "results": []}).encode())
     body = site.get("/v1/status", "operator").json()
     assert next(s["rows"] for s in body["stages"] if s["stage"] == "raw") == 7
     assert body["processes"][0]["ready"]
-    assert body["quality"]["group"] == "live"
+    assert body["quality"]["live"]["group"] == "live"
     assert {m["mart"] for m in body["gold"]} == set(gold.SCHEMAS)
     assert [a["code"] for a in body["alerts"]] == ["CDL-PLAINTEXT"]
     assert 'caudal_gold_rows{group="live",mart="fct_orders"} 30' in site.get("/metrics", "operator").text

@@ -14,6 +14,7 @@ from caudal import tokens
 from caudal.lake import Lake
 from caudal.metrics import Metrics
 from caudal.settings import Settings
+from quality.results import Result, save
 from tests.support import gold_lake as gold
 from tests.support import page as support
 
@@ -90,10 +91,8 @@ def fill(install: Install) -> None:
     gold.publish_full(install.lake)
     gold.dead_letters(install.lake, ["CDL-GARBAGE", "CDL-GARBAGE", "CDL-MAGIC"])
     install.move(1000)
-    checks = [{"table": "fct_orders", "code": c, "ok": c != "TOTALS", "observed": 1} for c in ("UNIQUE", "TOTALS")]
-    install.lake.write_atomic(
-        "_quality/latest.json", json.dumps({"cycle": "live-1", "group": "live", "at": 1, "checks": checks}).encode()
-    )
+    results = [Result("fct_orders", "gold", code, code != "TOTALS", "critical", 30, 1) for code in ("UNIQUE", "TOTALS")]
+    save(install.lake, "live-1", "live", 1, results)
     alarm = {"at": time.time(), "code": "CDL-PLAINTEXT", "group": "g", "summary": HOSTILE, "runbook": "r", "facts": {}}
     (install.settings.run_dir / "alerts.jsonl").write_text(json.dumps(alarm) + "\n")
 

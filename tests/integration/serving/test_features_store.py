@@ -1,6 +1,7 @@
 """The store's Function against the plain-Python rebuild, on a real server."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,7 +55,7 @@ def test_each_answer_is_the_state_after_that_insert(store):
     """A burst in one pipeline sees itself grow: 1 to 10."""
     batch = Batch()
     for i in range(10):
-        batch.event(Entity(**{**vars(SMALL), "cap": 50}), "t1", "burst", state.pack_event(50 + i, i + 1, 1, 1, 1))
+        batch.event(replace(SMALL, cap=50), "t1", "burst", state.pack_event(50 + i, i + 1, 1, 1, 1))
     assert [state.header(answer).n for answer in store.run(batch)] == list(range(1, 11))
 
 
