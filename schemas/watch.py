@@ -5,11 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from caudal import log
+from caudal.alerts import Alerts
 from caudal.settings import Settings
-from schemas.apply import apply
-from schemas.contract import Catalog, Contract
-from schemas.errors import ContractError, Unreachable
-from schemas.load import CONTRACT_FILE, load_each
+from schemas.app import apply_all
+from schemas.errors import Unreachable
+from schemas.load import CONTRACT_FILE
 from schemas.settings import SchemasSettings
 
 Snapshot = dict[str, tuple[tuple[str, int, int], ...]]
@@ -23,12 +23,13 @@ def watch(settings: Settings, stop: threading.Event) -> None:
     raised: a contract in error is logged and left until its files change again, a broker that is away is tried again.
     """
     own = settings.section("schemas", SchemasSettings)
+    alerts = Alerts.open(settings)
     applied: Snapshot = {}
     last: Snapshot = {}
     while not stop.is_set():
         now = snapshot(settings.contracts_dir)
         changed = {name for name in now if now[name] != applied.get(name)}
-        if changed and now == last and apply_changed(settings, changed):
+        if changed and now == last and apply_changed(settings, changed, alerts):
             applied = now
         last = now
         stop.wait(own.watch_s)
@@ -50,20 +51,17 @@ def snapshot(root: Path) -> Snapshot:
     return found
 
 
-def apply_changed(settings: Settings, changed: Collection[str]) -> bool:
+def apply_changed(settings: Settings, changed: Collection[str], alerts: Alerts) -> bool:
     """Load and apply these contracts; false when broker or registry is away and it should be tried again."""
     logger = log.get("schemas.watch")
-    contracts: dict[str, Contract] = {}
-    for found in load_each(settings.contracts_dir):
-        if isinstance(found, ContractError):
-            logger.error("contract refused", **found.facts())
-        elif found.id in changed:
-            contracts[found.id] = found
     try:
-        apply(settings, Catalog(contracts))
+        for result in apply_all(settings, only=changed):
+            if result.error is not None:
+                summary = f"contract {result.contract} was refused: {result.error.what}"
+                alerts.raise_(result.error.code, summary, result.contract)
     except Unreachable as error:
         logger.warning("contracts wait", **error.facts())
         return False
     except Exception:  # one contract that breaks our own code must not end the watch over all others
-        logger.exception("contracts could not be applied", contracts=sorted(contracts))
+        logger.exception("contracts could not be applied", contracts=sorted(changed))
     return True
