@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from caudal import tokens
+from caudal.errors import TransientError
 from caudal.lake import Lake
 from caudal.metrics import Metrics, read_all
 from caudal.settings import Settings
@@ -151,7 +152,7 @@ class Api:
             self.gate.admit(request, "operator")
         try:
             gold = self.reader.current()
-        except NotPublished:
+        except (NotPublished, TransientError):
             gold = None
         page = exposition.render(read_all(self.settings.run_dir / "metrics"), gold)
         return PlainTextResponse(page, media_type=exposition.CONTENT_TYPE)

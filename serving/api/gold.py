@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deltalake import DeltaTable
+
     from schemas.manifest import Manifest
 
 K = TypeVar("K", bound=Hashable)
@@ -90,7 +91,7 @@ class Reader:
     """Reads published gold from one lake."""
 
     def __init__(self, lake: Lake, *, groups: tuple[str, ...], open_tables: int) -> None:
-        self._lake, self._groups = lake, groups
+        self._lake, self.groups = lake, groups
         self._tables: Kept[tuple[str, int, str], DeltaTable] = Kept(open_tables)
         self._counts: Kept[tuple[str, int, str, str], int] = Kept(open_tables * 16)
 
@@ -118,7 +119,7 @@ class Reader:
             for group, entry in manifest.groups.items()
             for name, table in entry.tables.items()
         }
-        return Gold(manifest.number, marts, tuple(g for g in self._groups if g not in manifest.groups))
+        return Gold(manifest.number, marts, tuple(g for g in self.groups if g not in manifest.groups))
 
     def _address(self, path: str) -> str:
         """A path of the manifest as deltalake opens it: absolute, or relative to the lake."""

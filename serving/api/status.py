@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from caudal import alerts, metrics
+from caudal.errors import TransientError
 from caudal.lake import Lake
 from caudal.settings import Settings
 from serving.api.errors import NotPublished
 from serving.api.gold import Gold, Reader
 
 STAGES = ("source", "kafka", "raw", "silver", "gold", "decision")
-QUALITY = "_quality/latest.json"
 # A process writes its snapshot every second; after this many seconds it is not there any more.
 STALE_S = 10.0
 
@@ -38,7 +38,7 @@ def collect(settings: Settings, lake: Lake, reader: Reader, *, now: float | None
         "processes": processes(snapshots, at),
         "breakers": breakers(snapshots),
         "alerts": alarms(settings.run_dir / "alerts.jsonl"),
-        "quality": quality(lake),
+        "quality": quality(lake, reader.groups),
         "gold": gold(reader, at),
     }
 
@@ -134,20 +134,27 @@ def alarms(file: Path) -> list[dict[str, Any]]:
         return []
 
 
-def quality(lake: Lake) -> dict[str, Any]:
-    """The latest quality results, or an empty record before the first gate or when the file is damaged."""
-    try:
-        found = json.loads(lake.read_bytes(QUALITY) or b"{}")
-    except ValueError:
-        found = {}
-    return found if isinstance(found, dict) else {}
+def quality(lake: Lake, groups: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The latest results of the gate by publish group; a group without results, or with damaged ones, is left out.
+
+    Each is `{cycle, group, at_ms, ok, results: [{table, code, ok, severity, checked, failing}]}`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        try:
+            results = json.loads(lake.read_bytes(f"_quality/latest-{group}.json") or b"{}")
+        except (ValueError, TransientError):
+            continue
+        if isinstance(results, dict) and isinstance(results.get("results"), list):
+            found[group] = results
+    return found
 
 
 def gold(reader: Reader, now: float) -> list[dict[str, Any]]:
-    """Published marts with version, rows and age in seconds; empty before the first publish."""
+    """Published marts with version, rows and age in seconds; none before the first publish or with storage away."""
     try:
         published = reader.current()
-    except NotPublished:
+    except (NotPublished, TransientError):
         return []
     return marts(published, now)
 

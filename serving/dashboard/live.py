@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from caudal import log
+from caudal.errors import TransientError
 from caudal.lake import Lake
 from caudal.settings import Settings
 from serving.api import status
@@ -41,7 +42,7 @@ class Source:
     def _gold(self) -> Gold | None:
         try:
             return self._reader.current()
-        except NotPublished:
+        except (NotPublished, TransientError):
             return None
 
 

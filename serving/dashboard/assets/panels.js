@@ -108,24 +108,30 @@ export function dead({ figures, refused_at_door: door }) {
     all.slice(0, 12).map(([code, n, where]) => el("tr", {}, cell(code, "name code"), cell(count(n), "num"), bar(n / high, "warn"), cell(where, "num quiet extra"))))];
 }
 
-export function quality({ quality: found }) {
-  const checks = Array.isArray(found?.checks) ? found.checks : [];
-  if (!checks.length) return empty("No gate has run yet.");
-  const failed = checks.filter((c) => !c.ok);
-  const verdict = failed.length
-    ? el("p", { class: "verdict" }, el("strong", { class: "bad", text: `✕ ${failed.length} of ${checks.length} checks failed` }))
-    : el("p", { class: "verdict" }, el("strong", { class: "good", text: `✓ all ${checks.length} checks passed` }));
-  verdict.append(el("span", { class: "quiet", text: `  group ${found.group ?? "–"}, cycle ${found.cycle ?? "–"}` }));
+export function quality({ quality: groups }) {
+  const found = Object.values(groups ?? {});
+  if (!found.length) return empty("No gate has run yet.");
+  const verdicts = found.map(({ group, cycle, results, ok }) => {
+    const failed = results.filter((r) => !r.ok);
+    const critical = failed.filter((r) => r.severity === "critical").length;
+    const words = critical ? `✕ ${critical} of ${results.length} checks failed`
+      : failed.length ? `! ${results.length} checks, ${failed.length} warnings` : `✓ all ${results.length} checks passed`;
+    const tone = critical || ok === false ? "bad" : failed.length ? "warn" : "good";
+    return el("p", { class: "verdict" }, el("strong", { class: tone, text: words }),
+      el("span", { class: "quiet", text: ` · ${group}`, title: `cycle ${cycle}` }));
+  });
   const byTable = new Map();
-  for (const check of checks) {
+  for (const check of found.flatMap((f) => f.results)) {
     const entry = byTable.get(check.table) ?? { ok: 0, bad: [] };
     if (check.ok) entry.ok += 1;
-    else entry.bad.push(check.code);
+    else entry.bad.push(check);
     byTable.set(check.table, entry);
   }
-  return [verdict, table("Checks by table", [["Table"], ["Passed", "num"], ["Failed", "num"]],
-    [...byTable].map(([name, entry]) => el("tr", {}, cell(name, "name"), cell(count(entry.ok), "num"),
-      cell(entry.bad.length ? entry.bad.join(", ") : "–", `num ${entry.bad.length ? "bad" : ""}`))))];
+  const rows = [...byTable].sort(([, a], [, b]) => b.bad.length - a.bad.length).slice(0, 12);
+  return [...verdicts, table("Checks by table", [["Table"], ["Passed", "num"], ["Failed", "num"]],
+    rows.map(([name, entry]) => el("tr", {}, cell(name, "name long", name), cell(count(entry.ok), "num"),
+      cell(entry.bad.length ? [...new Set(entry.bad.map((c) => c.code))].join(", ") : "–",
+        `num wrap ${entry.bad.some((c) => c.severity === "critical") ? "bad" : entry.bad.length ? "warn" : ""}`))))];
 }
 
 export function processes({ processes: found, breakers }) {

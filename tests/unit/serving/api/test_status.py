@@ -4,6 +4,7 @@ from pathlib import Path
 
 from caudal.lake import LocalLake
 from caudal.metrics import Metrics, read_all
+from quality.results import Result, save
 from serving.api import status
 
 
@@ -53,13 +54,24 @@ def test_servers_show_by_their_memory(tmp_path: Path) -> None:
     assert [p["process"] for p in status.processes(snapshots, snapshots[0].at + 60)] == ["supervisor", "web"]
 
 
-def test_damaged_quality_results_are_empty(tmp_path: Path) -> None:
+def test_damaged_quality_results_are_left_out(tmp_path: Path) -> None:
     """Absent, damaged or foreign results show as no results."""
     lake = LocalLake(str(tmp_path))
-    assert status.quality(lake) == {}
-    for text in (b"{", b"[]", b"3"):
-        lake.write_atomic(status.QUALITY, text)
-        assert status.quality(lake) == {}
+    assert status.quality(lake, ("live",)) == {}
+    for text in (b"{", b"[]", b"3", b'{"results": 1}'):
+        lake.write_atomic("_quality/latest-live.json", text)
+        assert status.quality(lake, ("live",)) == {}
+
+
+def test_quality_results_are_those_that_the_gate_saves(tmp_path: Path) -> None:
+    """What the quality stage keeps is what the page reads."""
+    results = [Result("fct_orders", "gold", "UNIQUE", True, "critical", 10, 0)]
+    lake = LocalLake(str(tmp_path))
+    save(lake, "live-1", "live", 1, results)
+    found = status.quality(lake, ("live", "full"))
+    assert list(found) == ["live"]
+    assert found["live"]["ok"]
+    assert found["live"]["results"][0]["code"] == "UNIQUE"
 
 
 def test_open_breakers_come_first(tmp_path: Path) -> None:
