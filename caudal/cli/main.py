@@ -49,6 +49,7 @@ MOUNTED = (
     ("caudal.cli.verify", None),
     ("caudal.cli.contract", "contract"),
     ("caudal.cli.batch", "batch"),
+    ("caudal.cli.quality", "quality"),
     ("caudal.cli.fraud", "fraud"),
     ("caudal.cli.token", "token"),
     ("caudal.cli.config", "config"),

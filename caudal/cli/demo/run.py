@@ -105,8 +105,7 @@ class Demo:
         return [*items, self._players(loaded)]
 
     def _players(self, loaded: Settings) -> Child:
-        env = {"CAUDAL_PRODUCERS__SIMULATE__RATE": str(self._options.rate)}
-        child = stages.child("simulate", loaded.run_dir, env=env)
+        child = stages.child("simulate", loaded.run_dir, env=_rates(loaded, self._options.rate))
         # A player that was told to end must not be started again.
         return Child(**{**child.__dict__, "restart": False})
 
@@ -181,6 +180,15 @@ class Demo:
 
     def _state(self, name: str) -> str:
         return next((state.state for state in self._supervisor.states() if state.name == name), "")
+
+
+def _rates(loaded: Settings, factor: float) -> dict[str, str]:
+    """The players' rates, scaled; the history and the rest of their settings stay."""
+    from producers.simulate.settings import SimulateSettings
+
+    own = loaded.section("producers.simulate", SimulateSettings)
+    names = ("payments_per_s", "webhooks_per_s", "product_per_s")
+    return {f"CAUDAL_PRODUCERS__SIMULATE__{name.upper()}": str(getattr(own, name) * factor) for name in names}
 
 
 class _Background:
