@@ -129,12 +129,15 @@ def topics(settings: Settings, budget: Budget) -> Iterator[Piece]:
             for number in found.partitions
         ]
         share = budget.bytes // max(1, len(parts))
+        ends = {}
         for part in parts:
             low, high = consumer.get_watermark_offsets(part, timeout=5)
-            # 300 bytes are a small record; where they are larger the budget ends the partition earlier.
+            # 300 bytes are a small record; where they are larger the share ends the partition earlier.
             part.offset = max(low, high - max(100, share // 300))
             if part.offset < high:
-                yield from _partition(consumer, part, high, budget, share)
+                ends[part.topic, part.partition] = high
+        consumer.assign([part for part in parts if (part.topic, part.partition) in ends])
+        yield from _records(consumer, ends, budget, share)
     finally:
         consumer.close()
 
@@ -246,32 +249,37 @@ def _listens(address: str) -> bool:
         return False
 
 
-def _partition(consumer: Any, part: Any, high: int, budget: Budget, share: int) -> Iterator[Piece]:
-    consumer.assign([part])
-    at, spent = part.offset, 0
-    joined = _Joined(f"{part.topic}-{part.partition} from offset {at}")
-    while at < high and spent < share:
-        batch = consumer.consume(2000, timeout=3)
-        if not batch:
-            break
+def _records(consumer: Any, ends: dict[tuple[str, int], int], budget: Budget, share: int) -> Iterator[Piece]:
+    """Records up to `ends`, joined by partition; each partition may cost `share` bytes."""
+    joined = {part: _Joined(f"{part[0]}-{part[1]}") for part in ends}
+    spent = dict.fromkeys(ends, 0)
+    silence = 0
+    while ends and silence < 25:  # 5 s without a record or an end of partition: the broker went away
+        batch = consumer.consume(5000, timeout=0.2)
+        silence = 0 if batch else silence + 1
         for message in batch:
-            if message.error() is not None:  # the end of the partition: aborted records stand before it
-                at = max(at, high) if message.offset() >= high or message.offset() < 0 else message.offset()
+            part = (message.topic(), message.partition())
+            if part not in ends:
+                continue
+            if message.error() is not None:  # the end of a partition whose last records were aborted
+                del ends[part]
                 continue
             headers = [value for _, value in message.headers() or () if value]
-            parts = [part for part in (message.key(), message.value(), *headers) if part]
+            parts = [data for data in (message.key(), message.value(), *headers) if data]
             size = sum(map(len, parts))
-            at = message.offset() + 1
-            if not budget.take(size):
-                at = high
-                break
-            spent += size
-            joined.add(*parts)
-        if joined.size > _JOIN_BYTES:
-            yield joined.piece()
-            joined = _Joined(f"{part.topic}-{part.partition} from offset {at}")
-    if joined.units:
-        yield joined.piece()
+            spent[part] += size
+            if spent[part] > share or not budget.take(size):
+                budget.cut = True
+                del ends[part]
+                continue
+            joined[part].add(*parts)
+            if message.offset() + 1 >= ends[part]:
+                del ends[part]
+        for part, records in joined.items():
+            if records.size > _JOIN_BYTES:
+                yield records.piece()
+                joined[part] = _Joined(records.place)
+    yield from (records.piece() for records in joined.values() if records.units)
 
 
 def _redis_piece(client: Any, readers: dict[bytes, Any], keys: list[bytes], budget: Budget) -> Iterator[Piece]:
