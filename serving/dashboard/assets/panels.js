@@ -10,6 +10,7 @@ const OUTCOMES = Object.keys(TONES);
 
 const empty = (text) => [el("p", { class: "empty", text })];
 const sum = (rows, name) => rows.reduce((total, row) => total + Number(row[name] ?? 0), 0);
+const many = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 const most = (rows, name) => Math.max(1, ...rows.map((row) => Number(row[name] ?? 0)));
 
 export function now(state) {
@@ -22,10 +23,10 @@ export function now(state) {
   return [
     ["Events in", brief(stage.kafka.rows), `${rate(stage.kafka.rate)} now`],
     ["Event to gold, P95", seconds(stage.gold.age?.p95), `silver ${seconds(stage.silver.age?.p95)}`],
-    ["Orders in gold", brief(order?.orders), order ? `${count(order.shops)} shops` : "not published yet"],
+    ["Orders in gold", brief(order?.orders), order ? many(order.shops, "shop") : "not published yet"],
     ["Payments in gold", brief(paid), payments ? `${rate(stage.silver.rate)} into silver` : "not published yet"],
     ["Decisions", brief(decided), rejected && decided ? `${(100 * rejected.decisions / decided).toFixed(1)} % rejected` : "not published yet"],
-    ["Dead letters", dead ? brief(sum(dead, "records")) : "0", dead?.length ? `${dead.length} codes` : "none"],
+    ["Dead letters", dead ? brief(sum(dead, "records")) : "0", dead?.length ? many(dead.length, "code") : "none"],
   ].map(([name, value, sub]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value }), el("dd", { class: "sub", text: sub })));
 }
 
@@ -114,8 +115,8 @@ export function quality({ quality: groups }) {
   const verdicts = found.map(({ group, cycle, results, ok }) => {
     const failed = results.filter((r) => !r.ok);
     const critical = failed.filter((r) => r.severity === "critical").length;
-    const words = critical ? `✕ ${critical} of ${results.length} checks failed`
-      : failed.length ? `! ${results.length} checks, ${failed.length} warnings` : `✓ all ${results.length} checks passed`;
+    const words = critical ? `✕ ${critical} of ${many(results.length, "check")} failed`
+      : failed.length ? `! ${many(results.length, "check")}, ${many(failed.length, "warning")}` : `✓ ${many(results.length, "check")} passed`;
     const tone = critical || ok === false ? "bad" : failed.length ? "warn" : "good";
     return el("p", { class: "verdict" }, el("strong", { class: tone, text: words }),
       el("span", { class: "quiet", text: ` · ${group}`, title: `cycle ${cycle}` }));
