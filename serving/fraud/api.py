@@ -9,6 +9,7 @@ decided by the loop, and asking again with the same event id gives that decision
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -24,8 +25,9 @@ from caudal.settings import Settings
 from caudal.tokens import Principal, TokenStore, open_store
 from caudal.web import Mounted
 from privacy.seal import Sealer
-from producers.errors import RecordRefused
+from producers.errors import NotDelivered, RecordRefused
 from producers.publish import Publisher
+from producers.publish_prepare import Prepared
 from serving.errors import Refused
 from serving.features import facts
 from serving.features.fold import fold, vector
@@ -37,6 +39,8 @@ from serving.fraud.engine import DECISION, Engine
 
 ROWS = 500
 """Rows of one features request: about 1 MB of state."""
+# Seconds that a payment waits for Kafka's acknowledgement before its caller is told to come back.
+DELIVERY_S = 10.0
 # Fields of a features request that are no identifiers.
 AS_OF, AMOUNT = "as_of", "amount"
 
@@ -55,17 +59,28 @@ class Desk:
         publisher, spec = self._engine.publisher, self._engine.spec
         self._engine.store.require_ready()
         prepared = publisher.prepare(spec.source, {**event, "tenant_id": tenant}, observed_at=observed_at)
-        failed: list[str] = []
-        publisher.produce(prepared, lambda _, why: failed.append(why) if why else None)
-        publisher.flush()
-        case = engine.case(prepared.wire, spec, "http")
-        decision = self._engine.apply([case])[0]
+        self._deliver(prepared)
+        decision = self._engine.apply([engine.case(prepared.wire, spec, "http")])[0]
+        # Not waited for: the bytes are kept, and the loop publishes them too when it meets the payment.
         publisher.produce(decision)
-        publisher.flush()
         record = self._judges.judge(DECISION).decode(decision.value)
         shown = ("event_id", "transaction_id", "transaction_event_id", "outcome", "score", "reasons", "model_version")
         more = ("features_version", "rules_version", "state_digest", "features", "latency_ms")
         return {name: record[name] for name in (*shown, *more)}
+
+    def _deliver(self, prepared: Prepared) -> None:
+        """Produce and wait for Kafka's acknowledgement of this record alone. Raises NotDelivered."""
+        done, failed = threading.Event(), list[str]()
+
+        def acknowledged(_: Prepared, why: str | None) -> None:
+            failed.extend([why] if why else [])
+            done.set()
+
+        self._engine.publisher.produce(prepared, acknowledged)
+        if not done.wait(DELIVERY_S):
+            raise NotDelivered(0, 1, why="no acknowledgement in time")
+        if failed:
+            raise NotDelivered(1, 0, why=failed[0])
 
     def features(self, tenant: str, rows: list[Mapping[str, object]]) -> list[dict[str, Any]]:
         """The features of each row's entities at its `as_of` (default now). Nothing is minted or written."""

@@ -32,6 +32,9 @@ NOTHING = -1001
 # A dependency that is away is asked again after this many seconds, growing to the second number.
 FIRST_WAIT_S, LAST_WAIT_S = 0.2, 5.0
 HELD_POLL_S = 0.01
+# A record can overtake the release of its contract's version by the time that its publisher's feed is ahead of ours.
+RELEASE_S = 5.0
+UNKNOWN_ID = "CDL-UNKNOWN-ID"
 T = TypeVar("T")
 
 
@@ -65,6 +68,7 @@ class Scorer:
         self._next: dict[Place, int] = {}
         self._merge: Merge[Item | None] = Merge()
         self._order: dict[Place, tuple[int, int]] = {}
+        self._unknown: dict[bytes, float] = {}
         self._log = log.get("scorer")
 
     def run(self, stop: threading.Event) -> None:
@@ -125,11 +129,18 @@ class Scorer:
         try:
             item = self._item(message, place)
         except Refused as error:
+            if error.code == UNKNOWN_ID and self._may_come(message.value()[1:5]):
+                raise TransientError("a schema id is not known yet", code=UNKNOWN_ID) from error
             self._metrics.count("caudal_rejects_total", stage="decision", code=error.code, contract=place[0])
         if item is not None:
             # Labels and accounts of a millisecond go before its payments.
             self._order[place] = item.published_ms, item.at_ms if isinstance(item, engines.Case) else -1
         return Entry(place, message.offset(), self._order.get(place, (0, 0)), item)
+
+    def _may_come(self, schema_id: bytes) -> bool:
+        """Whether a release with this id may still be on its way: each unknown id is waited for once."""
+        deadline = self._unknown.setdefault(schema_id, time.monotonic() + RELEASE_S)
+        return time.monotonic() < deadline
 
     def _item(self, message: Any, place: Place) -> Item | None:
         topic, spec, value = place[0], self._engine.spec, message.value()

@@ -17,9 +17,9 @@ from caudal.settings import RedisSettings, Settings
 from producers.publish import Publisher
 from schemas.apply import apply
 from schemas.load import load_catalog
+from serving.features.records import Judges
 from serving.features.spec import DAY_MS
 from serving.fraud import app
-from serving.fraud.records import Judges
 
 CONTRACTS = ("payments.transaction", "payments.account", "fraud.label", "fraud.decision")
 START = 20_000 * DAY_MS
