@@ -107,8 +107,10 @@ def rows(scale: int = 1) -> dict[str, list[dict[str, Any]]]:
 def write(lake: Lake, layer: str, name: str, schema: pa.Schema, records: Sequence[Mapping[str, Any]]) -> TableVersion:
     """Overwrite a table and return the version that this made."""
     path = lake.table(layer, name)
-    write_deltalake(path, pa.Table.from_pylist([dict(r) for r in records], schema=schema), mode="overwrite")
-    table = DeltaTable(path)
+    options = lake.storage_options or None
+    rows = pa.Table.from_pylist([dict(r) for r in records], schema=schema)
+    write_deltalake(path, rows, mode="overwrite", storage_options=options)
+    table = DeltaTable(path, storage_options=options)
     return TableVersion(path, str(table.metadata().id), table.version(), len(records))
 
 
@@ -130,4 +132,9 @@ def dead_letters(lake: Lake, codes: Sequence[str]) -> None:
     """Put dead letters into quarantine."""
     schema = pa.schema([("code", pa.string()), ("at", pa.timestamp("us", "UTC"))])
     records = [{"code": code, "at": AT} for code in codes]
-    write_deltalake(lake.table("quarantine", "dead_letters"), pa.Table.from_pylist(records, schema), mode="append")
+    write_deltalake(
+        lake.table("quarantine", "dead_letters"),
+        pa.Table.from_pylist(records, schema),
+        mode="append",
+        storage_options=lake.storage_options or None,
+    )
