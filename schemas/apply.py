@@ -3,7 +3,7 @@
 Every step may run twice: what is there already is left as it is.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from caudal import log
@@ -40,7 +40,9 @@ def apply(settings: Settings, catalog: Catalog, only: Collection[str] | None = N
     finally:
         feed.close()
     chosen = [contract for contract in catalog.values() if only is None or contract.id in only]
-    applier = _Applier(settings)
+    # Whoever was released first keeps the table name.
+    holders = [*(r.contract for r in released.values()), *catalog.values()]
+    applier = _Applier(settings, {contract.table: contract for contract in reversed(holders)})
     return [applier.guarded(contract, released.get(contract.id)) for contract in chosen]
 
 
@@ -52,7 +54,8 @@ def first_error(results: Collection[Applied]) -> CaudalError | None:
 class _Applier:
     """The steps for one contract after the other, on one connection to each server."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, holders: Mapping[str, Contract]) -> None:
+        self._holders = holders
         self._registry = registry.make(settings)
         self._topics = topics.Topics(settings)
         self._distributor = distribution.Distributor(settings, self._topics)
@@ -65,6 +68,7 @@ class _Applier:
             return Applied(contract.id, error=error)
 
     def _apply(self, contract: Contract, before: Released | None) -> Applied:
+        lint.refuse(lint.same_table(contract, [self._holders[contract.table]]))
         lint.refuse(lint.lint(contract, before.contract if before else None))
         ids = self._register(contract)
         created = self._topics.ensure_for(contract)

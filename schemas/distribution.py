@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from caudal import log
 from caudal.settings import Settings
 from schemas import read, topics
 from schemas.contract import Contract, Version
 from schemas.document import Document
-from schemas.errors import Unreachable
+from schemas.errors import ContractError, Unreachable
 from schemas.settings import SchemasSettings
 
 # Compaction keeps the newest message per contract; without this a young log would never be cleaned.
@@ -46,7 +47,10 @@ def to_bytes(released: Released) -> bytes:
 
 
 def from_bytes(value: bytes) -> Released:
-    """The contract of a message, exactly as it was published. Raises ContractError when the message is none."""
+    """The contract of a message, exactly as it was published.
+
+    Raises ContractError, ValueError or KeyError when the message is none of ours.
+    """
     found: dict[str, Any] = json.loads(value)
     contract = read.contract(Document(Path("caudal.contracts"), found["contract"], {}))
     versions = tuple(
@@ -197,9 +201,15 @@ class ContractFeed:
             return None
         if self._known.get(key) == value:
             return None
+        try:
+            released = from_bytes(value)
+        except (ValueError, KeyError, TypeError, ContractError) as error:
+            # What a newer release of ours wrote may be unreadable here; the contract known so far stays in force.
+            log.get("schemas").error("contract message refused", contract=key, why=type(error).__name__)
+            return None
         self._known[key] = value
-        self._released[key] = from_bytes(value)
-        return self._released[key]
+        self._released[key] = released
+        return released
 
     def _assign(self, timeout: float) -> bool:
         """Take the topic's partitions; false while there is no such topic. Raises Unreachable without a broker."""

@@ -53,6 +53,14 @@ def lint(contract: Contract, released: Contract | None = None) -> list[Finding]:
     return sorted(dict.fromkeys(found), key=lambda finding: finding.severity)
 
 
+def same_table(contract: Contract, others: Iterable[Contract]) -> Iterator[Finding]:
+    """`a.b_c` and `a_b.c` are two contracts and one table name (and two topics that Kafka cannot tell apart)."""
+    for other in others:
+        if other.id != contract.id and other.table == contract.table:
+            message = f"{contract.id} and {other.id} would share the table silver.{contract.table}"
+            yield at_key(contract, "id", "NAME", message, "give one of them another id")
+
+
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise the first error, if there is one, saying how many more there are."""
     errors = [finding for finding in findings if finding.severity == "error"]

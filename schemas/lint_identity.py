@@ -55,6 +55,9 @@ def _identifiers(contract: Contract, kinds: dict[str, Type]) -> Iterator[Finding
     named = [] if contract.subject is None else [("subject", name) for name in contract.subject.by]
     if contract.subject is not None and contract.subject.ref_field is not None:
         named.append(("subject", contract.subject.ref_field))
+        if kinds[contract.subject.ref_field].name == "sealed":
+            message = f"`{contract.subject.ref_field}` is personal; `from` takes a field that holds a ref already"
+            yield at_key(contract, "subject", "PII", message, f"by: [{contract.subject.ref_field}]")
     named += [("refs", name) for name in contract.refs.values()]
     for key, name in named:
         if kinds[name].name not in ("string", "sealed"):

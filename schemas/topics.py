@@ -53,10 +53,30 @@ class Topics:
         """The contract's topic, and `in.<topic>` for a plaintext ingress; true when one was created."""
         config = topic_config(contract, self._own)
         created = self.ensure(contract.topic, self._own.partitions, config)
+        if not created:
+            self._keep_retention(contract.topic, config["retention.ms"])
         if contract.ingress == "plaintext":
             config = {**config, **_PLAINTEXT}
             created = self.ensure(contract.plaintext_topic, self._own.partitions, config) or created
         return created
+
+    def _keep_retention(self, topic: str, retention_ms: str) -> None:
+        """Follow a contract whose `retention` has changed; all else of a topic stays as its operator left it."""
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+
+        name = "retention.ms"
+        wanted = ConfigEntry(name, retention_ms, incremental_operation=AlterConfigOpType.SET)
+        try:
+            place = ConfigResource(ConfigResource.Type.TOPIC, topic)
+            found = self._admin.describe_configs([place])[place].result(self._own.deadline_s)
+            if found[name].value != retention_ms:
+                change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[wanted])
+                self._admin.incremental_alter_configs([change])[change].result(self._own.deadline_s)
+        except KafkaException as error:
+            raise Unreachable(
+                "the broker did not set the topic's retention", where=topic, why=error.args[0].name()
+            ) from error
 
     def ensure(self, topic: str, partitions: int, config: Mapping[str, str]) -> bool:
         """One topic; true when it was created. Raises Unreachable."""

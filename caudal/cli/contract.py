@@ -97,16 +97,18 @@ def lint(
     """Check contracts; exit 4 when one has an error. Example: caudal contract lint commerce.order --fix"""
     from schemas import scaffold
     from schemas.errors import ContractError
-    from schemas.lint import Finding
+    from schemas.lint import Finding, same_table
     from schemas.lint import lint as judge
     from schemas.load import load_each
 
     settings = _settings(data, contracts)
     before = _released(settings) if released else {}
+    everyone = list(load_each(settings.contracts_dir))
+    readable = [found for found in everyone if not isinstance(found, ContractError)]
     findings: list[tuple[str, Finding]] = []
     seen: list[str] = []
     written: list[Path] = []
-    for found in load_each(settings.contracts_dir):
+    for found in everyone:
         if isinstance(found, ContractError):
             where = found.file.parent if found.file is not None else None
             owner = f"{where.parent.name}.{where.name}" if where is not None else ""
@@ -116,7 +118,8 @@ def lint(
         elif not names or found.id in names:
             seen.append(found.id)
             written += scaffold.write_wire(found) if fix else []
-            findings += [(found.id, item) for item in judge(found, before.get(found.id))]
+            judged = [*same_table(found, readable), *judge(found, before.get(found.id))]
+            findings += [(found.id, item) for item in judged]
     _known(names or (), seen)
     errors = sum(item.severity == "error" for _, item in findings)
     answer = {

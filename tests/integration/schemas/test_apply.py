@@ -99,6 +99,9 @@ def test_the_topic_follows_the_contract(own: Settings, tmp_path: Path, name: str
     assert apply_one(own, write(tmp_path, (), id=name, yaml=yaml)).topic_created
     config = config_of(own, name)
     assert (config["retention.ms"], config["message.timestamp.type"]) == (str(2 * 86_400_000), "LogAppendTime")
+    folder = write(tmp_path, (), id=name, yaml=yaml.replace("P2D", "P3D"))
+    assert not apply_one(own, folder).topic_created
+    assert config_of(own, name)["retention.ms"] == str(3 * 86_400_000)
     assert int(config_of(own, f"in.{name}")["retention.ms"]) <= 3_600_000
     assert config_of(own, own.model_extra["schemas"]["contracts_topic"])["cleanup.policy"] == "compact"
 

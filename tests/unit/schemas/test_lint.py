@@ -7,7 +7,7 @@ import pytest
 
 from schemas.contract import Contract
 from schemas.errors import ContractError
-from schemas.lint import Finding, lint, refuse
+from schemas.lint import Finding, lint, refuse, same_table
 from schemas.load import BUILT_IN_ROOT, load_catalog, load_contract
 from schemas.scaffold import new, write_wire
 from tests.support.contracts import BASE, TIME, YAML, field, make, pii, write
@@ -233,6 +233,13 @@ def test_a_ref_comes_with_a_new_field(tmp_path: Path) -> None:
     assert found(contract, released) == []
     wires = [[item["name"] for item in version.wire["fields"]] for version in contract.versions]
     assert ["c_ref" in wire for wire in wires] == [False, True]
+
+
+def test_two_contracts_never_share_a_table(tmp_path: Path) -> None:
+    """`a.b_c` and `a_b.c` would both be silver.a_b_c: refused, whichever comes second."""
+    one, two = make(tmp_path, (), id="a.b_c"), make(tmp_path, (), id="a_b.c")
+    assert [f.topic for f in same_table(one, [one, two])] == ["NAME"]
+    assert list(same_table(one, [one])) == []
 
 
 def test_the_wire_file_is_held(tmp_path: Path) -> None:
