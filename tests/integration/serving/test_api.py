@@ -220,6 +220,16 @@ def test_readers_never_see_a_half_published_set(site: Site) -> None:
     assert wrong == []
 
 
+def test_a_missing_file_is_told_as_storage(site: Site) -> None:
+    """When files of a published table are gone the reader hears 503 and where to look, not a stack trace."""
+    for file in (Path(site.lake.uri) / "gold" / "fct_orders").glob("*.parquet"):
+        file.unlink()
+    answer = site.get("/v1/gold/fct_orders")
+    assert (answer.status_code, answer.json()["code"]) == (503, "CDL-GOLD-OPEN")
+    assert "parquet" not in answer.text
+    assert site.get("/v1/gold/fct_transactions").status_code == 200
+
+
 def test_operators_see_the_install(site: Site) -> None:
     """Status has stages, processes, gold, quality and alarms."""
     run = Path(site.lake.uri).parent / "run"
