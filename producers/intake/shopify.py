@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from producers.publish import Publisher
     from producers.rejected import Rejected
 
-INBOX_FILE = "shopify-inbox.sqlite"
 # Shopify gives 5 s in all; half a second is left for the way there and back.
 DEADLINE_S = 4.5
 
@@ -67,7 +66,7 @@ class Receiver:
     def __init__(
         self, settings: Settings, publisher: Publisher, rejected: Rejected, metrics: Metrics | None = None
     ) -> None:
-        self._limit, self._file = settings.web.max_body_bytes, settings.data_dir / INBOX_FILE
+        self._settings, self._limit = settings, settings.web.max_body_bytes
         self._bindings = Bindings(settings.data_dir)
         self._sender, self._metrics = Sender(publisher, rejected, metrics), metrics
         self._inbox: Inbox | None = None
@@ -136,7 +135,7 @@ class Receiver:
     def _open(self) -> Inbox:
         with self._opening:
             if self._inbox is None:
-                self._inbox = Inbox(self._file)
+                self._inbox = Inbox.of(self._settings)
             return self._inbox
 
 

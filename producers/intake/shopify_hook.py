@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
 _VERSION = re.compile(r"\d{4}-\d{2}|unstable")
+_TOPIC = re.compile(r"[a-z_]{1,40}/[a-z_]{1,40}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -56,8 +57,8 @@ def admit(binding: Binding, headers: Headers, body: bytes) -> Hook:
     return Hook(
         shop_id=binding.shop_id,
         source=f"{binding.origin or 'shopify'}:{version if _VERSION.fullmatch(version) else 'unknown'}",
-        topic=topic,
-        # Whatever else stands there stays out of the lake: nobody has signed it.
+        # Whatever else stands in these two stays out of the lake: nobody has signed it.
+        topic=topic if _TOPIC.fullmatch(topic) else "unknown",
         webhook_id=webhook_id if _ID.fullmatch(webhook_id) else identity[:32],
         delivery_id=identity,
         body=body,

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from caudal.settings import Settings
+
+FILE = "shopify-inbox.sqlite"
 State = Literal["pending", "sent", "refused"]
 DAY_MS = 86_400_000
 # Shopify repeats for 4 hours; a week covers repetitions that people start by hand.
@@ -51,6 +54,11 @@ class Inbox:
             " code TEXT, path TEXT, at INTEGER, PRIMARY KEY (shop, id)) WITHOUT ROWID"
         )
         self._db.execute("CREATE INDEX IF NOT EXISTS delivery_event ON delivery (event_id)")
+
+    @classmethod
+    def of(cls, settings: Settings) -> Inbox:
+        """The install's inbox."""
+        return cls(settings.data_dir / FILE)
 
     def claim(self, shop: str, delivery_id: str, now_ms: int) -> Delivery | None:
         """Write down a delivery as pending. Returns what was known of it before: None when it is new."""

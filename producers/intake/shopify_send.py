@@ -73,7 +73,7 @@ class Sender:
             verdict = Delivery("refused", UNFIT, error.code, error.path)
         self._rejected.reject(
             hook.shop_id,
-            contract or hook.topic[:64],
+            contract or hook.topic,
             "webhook",
             verdict.code,
             verdict.path or None,

@@ -5,28 +5,22 @@ from __future__ import annotations
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import httpx2
-
 from caudal import log
 from caudal.errors import CaudalError
 from caudal.metrics import Metrics
-from caudal.outgoing import Outgoing
 from caudal.settings import Settings
 from caudal.tokens import open_store
-from producers.connector import Puller, States, sealed
+from producers.connector import States
 from producers.delivery import Delivery
-from producers.intake.shopify import INBOX_FILE
-from producers.intake.shopify_inbox import Inbox
 from producers.publish import Publisher
-from producers.rejected import Rejected
-from producers.settings import ProducersSettings
 from producers.shopify import bindings
 from producers.shopify.fake_shop import FakeShops
-from producers.shopify.poll import ShopPoll
+from producers.shopify.reconcile import Reconciler
 from producers.simulate import history
 from producers.simulate.clock import SimulatedClock
 from producers.simulate.faults import Faults
@@ -42,7 +36,8 @@ from producers.simulate.shopkeeper import Shopkeeper
 from producers.simulate.vandal import Vandal
 
 RESTART_S = 2.0
-JOIN_S = 10.0
+# All threads together; one that waits for a dead broker is left behind.
+JOIN_S = 8.0
 # The shops and the service live in the days after the payments' history.
 DAY_MS = 86_400_000
 
@@ -71,6 +66,9 @@ def play(settings: Settings, stop: threading.Event, metrics: Metrics) -> None:
     speed = factor(timeline.per_day, own.payments_per_s or 1)
     identity = secrets.token_hex(6)
     publisher = Publisher(settings, source=f"simulator:payments:x{speed}", run=identity, metrics=metrics)
+    polled = Publisher(
+        settings, source="shopify", metrics=metrics, contracts=publisher.contracts, vault=publisher.vault
+    )
     started = round(own.start.timestamp() * 1000) + own.history_days * DAY_MS
     commerce = SimulatedClock(_time(states, COMMERCE_STATE, started), own.commerce_factor)
     product = SimulatedClock(_time(states, PRODUCT_STATE, started), own.product_factor)
@@ -88,7 +86,7 @@ def play(settings: Settings, stop: threading.Event, metrics: Metrics) -> None:
         works["commerce"] = CommercePlayer(
             keepers, by_name, web, shops, commerce, states, metrics, own.webhooks_per_s
         ).run
-        works["poll"] = partial(_poll, settings, own, list(by_name.values()), publisher, states, metrics)
+        works["poll"] = partial(_poll, settings, own, list(by_name.values()), polled, states, metrics)
     if own.product_per_s:
         usage = Usage(own.seed, own.product_tenants)
         works["product"] = ProductPlayer(
@@ -109,9 +107,11 @@ def play(settings: Settings, stop: threading.Event, metrics: Metrics) -> None:
         thread.start()
     metrics.ready()
     stop.wait()
+    deadline = time.monotonic() + JOIN_S
     for thread in threads:
-        thread.join(JOIN_S)
+        thread.join(max(0.0, deadline - time.monotonic()))
     shops.stop()
+    _quietly(polled.close)
     _quietly(publisher.close)
     states.close()
 
@@ -143,27 +143,15 @@ def _poll(
     settings: Settings,
     own: SimulateSettings,
     bound: list[bindings.Binding],
-    lender: Publisher,
+    publisher: Publisher,
     states: States,
     metrics: Metrics,
     stop: threading.Event,
 ) -> None:
     """The reconciling poll of every shop, one after the other, again and again."""
-    publisher = Publisher(settings, source="shopify", metrics=metrics, contracts=lender.contracts, vault=lender.vault)
-    inbox, outgoing = Inbox(settings.data_dir / INBOX_FILE), Outgoing("shopify-poll", metrics=metrics)
-    refuse = sealed(Rejected(publisher, settings.section("producers", ProducersSettings)))
-
-    def fields(contract: str) -> set[str]:
-        return {field["name"] for field in publisher.contracts.get(contract).contract.latest.avsc["fields"]}
-
-    with httpx2.Client(timeout=10.0) as client:
+    with Reconciler(settings, publisher, states, metrics, stop) as reconciler:
         while not stop.wait(own.poll_every_s):
-            for binding in bound:
-                source = ShopPoll(binding, client, outgoing, fields=fields, known=inbox.sent, stop=stop)
-                report = Puller(source, publisher, states, refuse=refuse, metrics=metrics).run()
-                metrics.count("caudal_reconciled_total", report.published, shop=binding.shop_id)
-                metrics.count("caudal_throttled_total", source.throttled, shop=binding.shop_id)
-    inbox.close()
+            reconciler.poll(bound)
 
 
 def _vandalise(

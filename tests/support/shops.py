@@ -75,7 +75,7 @@ def arrived(settings: Settings, contract: str, tenant: str) -> list[Message]:
 
 def _decode(value: bytes | None, schema: Any) -> dict[str, Any] | None:
     try:
-        return dict(fastavro.schemaless_reader(io.BytesIO((value or b"")[5:]), schema, None))  # type: ignore[arg-type]
+        return dict(fastavro.schemaless_reader(io.BytesIO((value or b"")[5:]), schema, None))
     except Exception:  # noqa: BLE001  # whatever a spoilt body makes fastavro raise, it is no record
         return None
 

@@ -67,19 +67,6 @@ def refunds(settings: Settings, tenant: str) -> list[str]:
     return [message.wire["refund_id"] for message in arrived(settings, CONTRACT, tenant) if message.wire]
 
 
-SCRIPT = """
-import json, sys
-from caudal import settings as configuration
-from producers.files.mapping import FileMapping
-from producers.files.read import FileSource
-from producers.connector import Puller, States
-from producers.publish import Publisher
-settings = configuration.load()
-source = FileSource(settings, FileMapping.model_validate(json.loads(sys.argv[1])), batch=10)
-Puller(source, Publisher(settings, source="files"), States(settings.data_dir)).run()
-"""
-
-
 @pytest.mark.parametrize("point", ["connector.published", "connector.acknowledged"])
 def test_a_kill_loses_no_row(settings: Settings, tmp_path: Path, point: str) -> None:
     """Killed in its second batch, the next run reads on from the saved cursor; every row is one event."""
@@ -87,28 +74,21 @@ def test_a_kill_loses_no_row(settings: Settings, tmp_path: Path, point: str) -> 
     tenant = f"files-{uuid.uuid4().hex[:8]}"
     folder = tmp_path / "in"
     folder.mkdir()
-    (folder / "a.jsonl").write_text("".join(json.dumps(row(n)) + "\n" for n in range(35)), encoding="utf-8")
-    given = {"data_dir": settings.data_dir, "kafka.bootstrap": settings.kafka.bootstrap}
+    (folder / "a.jsonl").write_text("".join(json.dumps(row(n)) + "\n" for n in range(1_200)), encoding="utf-8")
+    given = {"data_dir": str(settings.data_dir), "kafka.bootstrap": settings.kafka.bootstrap}
     wanted = mapping(tenant, str(folder))
-    child = subprocess.run(
-        [sys.executable, "-c", SCRIPT, wanted.model_dump_json(by_alias=True, exclude_unset=True)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            **environment(load({name: str(value) for name, value in given.items()}, {})),
-            "CAUDAL_CRASHPOINT": f"{point}:2",
-            "CAUDAL_CRASH_DIR": str(tmp_path / "crash"),
-        },
-        start_new_session=True,
-        capture_output=True,
-        check=False,
-    )
+    file = tmp_path / "mapping.yml"
+    file.write_text(wanted.model_dump_json(by_alias=True, exclude_unset=True), encoding="utf-8")
+    armed = {"CAUDAL_CRASHPOINT": f"{point}:2", "CAUDAL_CRASH_DIR": str(tmp_path / "crash")}
+    command = [sys.executable, "-m", "producers.files", str(file)]
+    env = {**os.environ, **environment(load(given, {}))}
+    child = subprocess.run(command, cwd=ROOT, env=env | armed, start_new_session=True, capture_output=True, check=False)
     assert (tmp_path / "crash" / point).exists(), child.stderr.decode()
-    report = pull(settings, FileSource(settings, wanted))
-    assert report.published == 25
+    again = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert again.stdout == "700 of 700 rows published; refused: none\n", again.stderr
     found = refunds(settings, tenant)
-    assert set(found) == {f"r{n}" for n in range(35)}
-    assert len(found) <= 45
+    assert set(found) == {f"r{n}" for n in range(1_200)}
+    assert len(found) <= 1_700
 
 
 def test_a_growing_file_is_read_on(settings: Settings, tmp_path: Path) -> None:

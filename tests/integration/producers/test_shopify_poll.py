@@ -13,7 +13,7 @@ import pytest
 from caudal.outgoing import Outgoing, Policy
 from caudal.settings import Settings
 from producers.connector import Puller, Report, States, sealed
-from producers.intake.shopify import INBOX_FILE, build_router
+from producers.intake.shopify import build_router
 from producers.intake.shopify_inbox import Inbox
 from producers.publish import Publisher
 from producers.rejected import Rejected
@@ -72,7 +72,7 @@ def world(settings: Settings) -> Iterator[World]:
     address = shops.open(f"{name}.myshopify.com", "token")
     shop = bind(settings, name, api_url=address, api_token="token")
     publisher = Publisher(settings, source="shopify")
-    found = World(shop, shops, publisher, States(settings.data_dir), Inbox(settings.data_dir / INBOX_FILE))
+    found = World(shop, shops, publisher, States(settings.data_dir), Inbox.of(settings))
     yield found
     shops.stop()
     found.publisher.close()

@@ -21,8 +21,8 @@ import pytest
 from caudal.metrics import Metrics
 from caudal.settings import KafkaSettings, Settings, environment, load
 from producers.intake.app import build
-from producers.intake.shopify import INBOX_FILE, build_router
-from producers.intake.shopify_inbox import Inbox
+from producers.intake.shopify import build_router
+from producers.intake.shopify_inbox import FILE, Inbox
 from producers.intake.shopify_signature import sign
 from producers.publish import Publisher
 from producers.rejected import Rejected
@@ -84,7 +84,7 @@ def test_what_is_not_signed_by_the_shop_leaves_no_trace(shop: Shop) -> None:
     assert {401} == {answer.status_code for answer in answers}
     assert len({answer.content for answer in answers}) == 1
     assert [] == shop.arrived() == shop.arrived("caudal.rejected")
-    assert not (shop.settings.data_dir / INBOX_FILE).exists()
+    assert not (shop.settings.data_dir / FILE).exists()
 
 
 def test_an_unknown_path_is_no_path(shop: Shop) -> None:
@@ -202,7 +202,7 @@ def test_a_crash_before_the_answer_loses_and_doubles_nothing(settings: Settings,
     with process(settings, armed) as shop.url, pytest.raises(httpx2.TransportError):
         shop.send(order())
     assert (settings.run_dir / "crash" / crash).exists()
-    inbox = Inbox(settings.data_dir / INBOX_FILE)
+    inbox = Inbox.of(settings)
     assert set() == inbox.sent([])
     inbox.close()
     shop.client.close()
