@@ -47,11 +47,22 @@ def down(settings: Settings, *, patience_s: float = PATIENCE_S, say: Callable[[s
 def _gone(settings: Settings, pid: int, patience_s: float) -> bool:
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
+        # It gives the lease back a moment before it ends.
         now = holder(settings.run_dir / record.LEASE)
-        if now is None or now.pid != pid:
+        if (now is None or now.pid != pid) and not _runs(pid):
             return True
         time.sleep(_POLL_S)
     return False
+
+
+def _runs(pid: int) -> bool:
+    import psutil
+
+    try:
+        # One that nobody has waited for yet runs no more.
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(pid: int, number: int) -> None:

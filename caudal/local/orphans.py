@@ -1,7 +1,8 @@
 """Finds and ends what a killed supervisor left behind, JVMs included.
 
 On Linux every process below a supervisor carries the install's id in its environment, however often it forked and
-whatever group it moved to. Elsewhere the recorded process ids count, as long as the start time still fits.
+whatever group it moved to. The recorded process ids count as well, as long as the start time still fits: elsewhere
+environments cannot be read, and a server that renames itself overwrites its own.
 """
 
 from __future__ import annotations
@@ -62,8 +63,10 @@ def find(run_dir: Path) -> Iterator[psutil.Process]:
     path = run_dir / "install_id"
     if not path.exists():
         return
-    for process in _marked(record.install_id(run_dir)) if sys.platform == "linux" else _recorded(run_dir):
+    marked = _marked(record.install_id(run_dir)) if sys.platform == "linux" else iter(())
+    for process in (*marked, *_recorded(run_dir)):
         if process.pid not in own:
+            own.add(process.pid)
             yield process
 
 
@@ -88,7 +91,7 @@ def _recorded(run_dir: Path) -> Iterator[psutil.Process]:
     for known in record.read(run_dir / "processes.json").get("children", {}).values():
         with contextlib.suppress(psutil.Error, KeyError, TypeError):
             process = psutil.Process(int(known["pid"]))
-            if abs(process.create_time() - float(known["born"])) < 1.0:
+            if abs(process.create_time() - float(known["born"])) < 1.0 and process.status() != psutil.STATUS_ZOMBIE:
                 yield from process.children(recursive=True)
                 yield process
 

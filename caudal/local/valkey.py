@@ -24,6 +24,8 @@ def child(data: Path, port: int, name: str = "valkey") -> Child:
         # Features are never thrown away to make room: a full store is an error that shows.
         "--maxmemory-policy": "noeviction",
         "--daemonize": "no",
+        # A new title would overwrite the environment, by which processes of an install are found.
+        "--set-proc-title": "no",
     }
     return Child(
         name=name,
