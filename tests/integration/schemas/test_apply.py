@@ -20,6 +20,7 @@ from schemas.distribution import ContractFeed, Released, publish
 from schemas.errors import Unreachable
 from schemas.load import BUILT_IN_ROOT, load_catalog, load_contract
 from schemas.registry import client as registry
+from schemas.settings import SchemasSettings
 from schemas.topics import client_conf
 from schemas.watch import watch
 from tests.support.contracts import YAML, field, pii, write
@@ -103,7 +104,7 @@ def test_the_topic_follows_the_contract(own: Settings, tmp_path: Path, name: str
     assert not apply_one(own, folder).topic_created
     assert config_of(own, name)["retention.ms"] == str(3 * 86_400_000)
     assert int(config_of(own, f"in.{name}")["retention.ms"]) <= 3_600_000
-    assert config_of(own, own.model_extra["schemas"]["contracts_topic"])["cleanup.policy"] == "compact"
+    assert config_of(own, own.section("schemas", SchemasSettings).contracts_topic)["cleanup.policy"] == "compact"
 
 
 def test_a_new_version_reaches_a_running_reader(own: Settings, tmp_path: Path, name: str, feed: ContractFeed) -> None:
@@ -134,6 +135,28 @@ def test_a_released_version_never_changes(own: Settings, tmp_path: Path, name: s
     assert again.error is not None
     assert again.error.code == "CDL-CONTRACT-RELEASED"
     assert feed.read_to_end()[name].contract.latest.avsc["fields"][-1]["name"] == "happened_at"
+
+
+def test_a_crash_before_distribution_is_finished_by_the_next_run(own: Settings, tmp_path: Path, name: str) -> None:
+    """Registered, but never distributed: applied again it gets the same ids and is distributed."""
+    folder = write(tmp_path, (), (field("size", "int"),), id=name)
+    lost = apply_one(own.with_(schemas={"contracts_topic": f"contracts-{uuid4().hex[:8]}"}), folder)
+    again = apply_one(own, folder)
+    assert (again.ids, again.topic_created, again.changed) == (lost.ids, False, True)
+
+
+def test_an_unreadable_message_is_skipped(own: Settings, feed: ContractFeed) -> None:
+    """A message that is no contract stops no reader, and hides no other contract."""
+    from confluent_kafka import Producer
+
+    topic = own.section("schemas", SchemasSettings).contracts_topic
+    contract = load_catalog(BUILT_IN_ROOT)["caudal.rejected"]
+    publish(own, Released(contract, {1: 7}))
+    producer = Producer(client_conf(own))
+    for value in (b"garbage", b"{}", b'{"contract": {"id": "x"}, "versions": {}, "wire": {}, "ids": {}}', b"[]"):
+        producer.produce(topic, key=b"caudal.rejected", value=value)
+    assert producer.flush(20) == 0
+    assert feed.read_to_end() == {"caudal.rejected": Released(contract, {1: 7})}
 
 
 def test_one_refused_contract_leaves_the_others_alone(own: Settings, tmp_path: Path, name: str) -> None:
