@@ -1,4 +1,4 @@
-"""The page's routes: `/`, `/assets/…`, `/live`, sign in and out."""
+"""The page's routes: `/`, `/assets/…`, `/live`, `/docs`, sign in and out."""
 
 from __future__ import annotations
 
@@ -96,6 +96,10 @@ def build(settings: Settings, metrics: Metrics) -> Mounted:
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)
         return Response(body, media_type=TYPES[name.rsplit(".", 1)[1]], headers=headers)
+
+    @router.get("/docs")
+    def docs() -> Response:
+        return HTMLResponse(assets["docs.html"][0], headers=HEADERS)
 
     @router.get("/live")
     async def events(request: Request) -> Response:

@@ -209,3 +209,16 @@ def test_it_fits_and_can_be_used_by_keyboard(
     page.screenshot(path=str(tmp_path / f"{scheme}-{width}.png"), full_page=True)
     assert install.complaints == []
     context.close()
+
+
+def test_the_api_describes_itself_offline(install: Install, chromium: Browser) -> None:
+    """The API's page is drawn from its own description by bundled scripts."""
+    context = chromium.new_context()
+    page = install.watched(context)
+    page.goto(f"{install.url}/docs")
+    page.wait_for_selector(".route")
+    text = page.locator("#routes").inner_text()
+    assert all(path in text for path in ("/v1/gold/{mart}", "/v1/status", "/readyz"))
+    assert install.complaints == []
+    assert install.hosts == {urlsplit(install.url).netloc}
+    context.close()
