@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 Place = tuple[str, int]
 T = TypeVar("T")
 # A partition that gives nothing for this long does not hold up the others: its rest may be control records only.
-SILENT_S = 0.5
+SILENT_S = 3.0
 NEVER = (-1, -1)
 
 
