@@ -93,10 +93,12 @@ def valid_cpf(value: str) -> bool:
     digits = _cpf(value)
     if len(digits) != 11 or digits == digits[0] * 11:
         return False
-    numbers = [int(d) for d in digits]
-    first = sum(n * w for n, w in zip(numbers[:9], range(10, 1, -1), strict=True)) * 10 % 11 % 10
-    second = sum(n * w for n, w in zip(numbers[:10], range(11, 1, -1), strict=True)) * 10 % 11 % 10
-    return numbers[9:] == [first, second]
+    # Unrolled: this runs for every event with a CPF.
+    a, b, c, d, e, f, g, h, i, first, second = map(int, digits)
+    if (10 * a + 9 * b + 8 * c + 7 * d + 6 * e + 5 * f + 4 * g + 3 * h + 2 * i) * 10 % 11 % 10 != first:
+        return False
+    total = 11 * a + 10 * b + 9 * c + 8 * d + 7 * e + 6 * f + 5 * g + 4 * h + 3 * i + 2 * first
+    return total * 10 % 11 % 10 == second
 
 
 _CNPJ_WEIGHTS = (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)

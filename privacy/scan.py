@@ -28,6 +28,7 @@ from schemas.load import load_catalog
 
 NAME = "no plaintext"
 _SHOWN = 20  # findings
+_CONTROL = 400  # values planted
 _FORMATTED_CPF = re.compile(rb"(?<![0-9])[0-9]{3}[.][0-9]{3}[.][0-9]{3}-[0-9]{2}(?![0-9])")
 
 
@@ -69,7 +70,7 @@ def prove(secrets: Sequence[Secret], places: Sequence[Store], own: PrivacySettin
         read = (own.scan_bytes - budget.bytes) / 1e6
         parts.append(f"{store.name} {units} ({read:.0f} MB{', newest only' if budget.cut else ''})")
     people = f"{len(secrets)} values in {len(needles)} spellings"
-    detail = f"{people}, all found in the control; searched: {'; '.join(parts)}"
+    detail = f"{people}, control passed; searched: {'; '.join(parts)}"
     unique = tuple(dict.fromkeys(findings))
     return Check(2, NAME, not unique, examined if secrets else 0, detail, unique[:_SHOWN])
 
@@ -77,7 +78,9 @@ def prove(secrets: Sequence[Secret], places: Sequence[Store], own: PrivacySettin
 def control(needles: Needles, secrets: Sequence[Secret]) -> set[str]:
     """Kinds of hiding places in which not every planted value is found; empty when the scan sees everything."""
     missed = set()
-    for kind, planted, pieces in _plant(secrets):
+    # Every class and shape is among a few hundred; planting all would take longer than the search itself.
+    chosen = secrets[:: max(1, len(secrets) // _CONTROL)]
+    for kind, planted, pieces in _plant(chosen):
         found = {id(hit.secret) for piece in pieces for _, hit in needles.search(piece.data, binary=piece.binary)}
         if any(id(secret) not in found for secret in planted):
             missed.add(f"control: values planted as {kind} were not all found")

@@ -20,15 +20,19 @@ class Needles:
         import numpy as np
 
         self._np = np
-        self._by_prefix: dict[int, list[Pattern]] = {}
+        # First 8 bytes → length → whole needle: numbers of one city share their start, in UTF-16 all of them do.
+        self._by_prefix: dict[int, dict[int, dict[bytes, list[Pattern]]]] = {}
+        self._count = 0
         for pattern in patterns:
-            self._by_prefix.setdefault(int.from_bytes(pattern.needle[:8], "little"), []).append(pattern)
+            lengths = self._by_prefix.setdefault(int.from_bytes(pattern.needle[:8], "little"), {})
+            lengths.setdefault(len(pattern.needle), {}).setdefault(pattern.needle, []).append(pattern)
+            self._count += 1
         self._prefixes = np.array(sorted(self._by_prefix), dtype=np.uint64)
         self._table = np.zeros(1 << _BITS, dtype=bool)
         self._table[self._places(self._prefixes)] = True
 
     def __len__(self) -> int:
-        return sum(len(found) for found in self._by_prefix.values())
+        return self._count
 
     def search(self, data: bytes, *, binary: bool = False) -> Iterator[tuple[int, Pattern]]:
         """(position, pattern) of every match. `binary`: the byte after a value may be anything, digits included."""
@@ -38,23 +42,21 @@ class Needles:
             near = np.flatnonzero(self._table[self._places(windows)])
             if not len(near):
                 continue
-            for hit in near[np.isin(windows[near], self._prefixes)]:
+            place = np.searchsorted(self._prefixes, windows[near]).clip(max=len(self._prefixes) - 1)
+            for hit in near[self._prefixes[place] == windows[near]]:
                 position = shift + 8 * int(hit)
-                for pattern in self._by_prefix[int(windows[hit])]:
-                    if _matches(data, position, pattern, binary=binary):
-                        yield position, pattern
+                for length, needles in self._by_prefix[int(windows[hit])].items():
+                    for pattern in needles.get(data[position : position + length], ()):
+                        if not pattern.digits or _stands_alone(data, position, position + length, binary=binary):
+                            yield position, pattern
 
     def _places(self, windows: Any) -> Any:
         with self._np.errstate(over="ignore"):
             return (windows * self._np.uint64(_SPREAD)) >> self._np.uint64(64 - _BITS)
 
 
-def _matches(data: bytes, position: int, pattern: Pattern, *, binary: bool) -> bool:
-    end = position + len(pattern.needle)
-    if data[position:end] != pattern.needle:
-        return False
-    if not pattern.digits:
-        return True
-    before = position > 0 and data[position - 1] in _DIGITS
+def _stands_alone(data: bytes, start: int, end: int, *, binary: bool) -> bool:
+    """Whether a run of digits is a number of its own, not part of a longer one."""
+    before = start > 0 and data[start - 1] in _DIGITS
     after = not binary and end < len(data) and data[end] in _DIGITS
     return not before and not after

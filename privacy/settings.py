@@ -23,7 +23,7 @@ class PrivacySettings(BaseModel):
     cache_entries: int = Field(default=100_000, ge=1, description="identifiers and keys held in memory, each")
     epoch_check_s: float = Field(default=1.0, ge=0, le=1, description="how old a look at the vault's epoch may be")
     busy_s: float = Field(default=5.0, gt=0, description="how long a write waits for another process's write")
-    scan_subjects: int = Field(default=500, ge=1, description="live people per contract whose values verify looks for")
+    scan_subjects: int = Field(default=400, ge=1, description="live people per contract whose values verify looks for")
     scan_bytes: int = Field(default=64 << 20, ge=1024, description="bytes read per store, newest first")
     scan_s: float = Field(default=15.0, gt=0, description="seconds the whole scan may take")
 
