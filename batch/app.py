@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from batch.catalogue import Catalogue
 from batch.loop import Loop
+from batch.pins import Heads
 from batch.settings import BatchSettings
 from batch.tools import Tools
 from batch.transform import Transform
@@ -81,6 +82,7 @@ def tools(settings: Settings, spark: SparkSession, metrics: Metrics) -> Tools:
     return Tools(
         spark=spark,
         lake=lake,
+        heads=Heads(lake),
         catalogue=Catalogue(spark, lake),
         transform=Transform(working_copy(settings), settings.section("batch", BatchSettings).threads),
         gate=Gate(),

@@ -87,7 +87,7 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
     versions = {name: t.version for g in manifest.groups.values() for name, t in g.tables.items()} if manifest else {}
 
     with watch.step("pin"):
-        pinned = pins.heads(tools.lake, work.contracts.values())
+        pinned = tools.heads.look(work.contracts.values())
         tools.catalogue.pin(work.contracts.values(), pinned, previous)
         tools.catalogue.publish(work.marts, versions)
         for mart in work.own:

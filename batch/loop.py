@@ -56,7 +56,7 @@ class Loop:
         self.tools.transform.parse()
         self._suites = suites.for_all(self._contracts.values(), found)
         manifest = load_current(self.tools.lake)
-        pinned = pins.heads(self.tools.lake, self._contracts.values())
+        pinned = self.tools.heads.look(self._contracts.values())
         self.tools.catalogue.pin(self._contracts.values(), pinned, {})
         self.tools.catalogue.publish(found, _versions(manifest))
         self.tools.transform.views()
@@ -92,7 +92,7 @@ class Loop:
         """Look once and run what is due. A group that fails is reported and waits; the other goes on."""
         if not self._works:
             return ()
-        found = pins.versions(pins.heads(self.tools.lake, self._contracts.values()))
+        found = pins.versions(self.tools.heads.look(self._contracts.values()))
         done = (self._run(group.group, group.why) for group in self._due(found))
         return tuple(record for record in done if record is not None)
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caudal.lake import Lake
 from privacy.erased import erased_refs_path
 from schemas.contract import Contract
 from schemas.tables import Column, silver_columns
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 NEVER = -1
 """The version of what does not exist yet; every real version is newer."""
@@ -24,24 +28,43 @@ class Pin:
     columns: frozenset[str] = frozenset()
 
 
-def heads(lake: Lake, contracts: Iterable[Contract]) -> dict[str, Pin]:
-    """The newest version of each contract's silver table, NEVER where streaming has not created it yet."""
-    return {contract.table: head(lake, contract.table) for contract in contracts}
+class Heads:
+    """Newest versions of silver tables. Opened tables are kept: another look reads only the commits since the last."""
 
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._open: dict[str, DeltaTable] = {}
 
-def head(lake: Lake, table: str) -> Pin:
-    """The newest version of one silver table."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
+    def look(self, contracts: Iterable[Contract]) -> dict[str, Pin]:
+        """A pin on the newest version of each contract's table, NEVER where streaming has not created it yet."""
+        return {contract.table: self._pin(contract.table) for contract in contracts}
 
-    address = lake.table("silver", table)
-    if _is_missing_folder(address):
-        return Pin(table, NEVER)
-    try:
-        found = DeltaTable(address, storage_options=lake.storage_options, without_files=True)
-    except TableNotFoundError:
-        return Pin(table, NEVER)
-    return Pin(table, found.version(), frozenset(field.name for field in found.schema().fields))
+    def _pin(self, table: str) -> Pin:
+        found = self._table(table)
+        if found is None:
+            return Pin(table, NEVER)
+        return Pin(table, found.version(), frozenset(field.name for field in found.schema().fields))
+
+    def _table(self, table: str) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        kept = self._open.get(table)
+        if kept is not None:
+            try:
+                kept.update_incremental()
+                return kept
+            except DeltaError:
+                # The log was cleaned up behind the kept table, or it was made anew: open it again.
+                del self._open[table]
+        address = self._lake.table("silver", table)
+        if _is_missing_folder(address):
+            return None
+        try:
+            self._open[table] = DeltaTable(address, storage_options=self._lake.storage_options)
+        except TableNotFoundError:
+            return None
+        return self._open[table]
 
 
 def versions(pins: Mapping[str, Pin]) -> dict[str, int]:

@@ -13,7 +13,7 @@ class BatchSettings(Section):
     """Pace of the loop, and where the dbt project comes from."""
 
     pause_s: float = Field(default=1.0, ge=0)
-    """Seconds between two looks at silver. A look reads a few small files; a cycle takes 10 s and more."""
+    """Seconds between two looks at silver. A look reads the new commits only; a cycle takes 10 s and more."""
     full_every: int = Field(default=5, ge=1)
     """The full group runs after this many live cycles: some two minutes apart on two cores."""
     full_after_s: float = Field(default=240.0, gt=0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch.catalogue import Catalogue
+from batch.pins import Heads
 from batch.transform import Transform
 from caudal.alerts import Alerts
 from caudal.clock import Clock
@@ -23,6 +24,7 @@ class Tools:
 
     spark: SparkSession
     lake: Lake
+    heads: Heads
     catalogue: Catalogue
     transform: Transform
     gate: Gate

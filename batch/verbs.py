@@ -29,7 +29,7 @@ def due(settings: Settings) -> tuple[plan.Due, ...]:
     """The groups whose gold is behind silver now. Reads the lake only; starts no JVM and takes no lease."""
     lake = Lake.open(settings)
     catalog = load_catalog(settings.contracts_dir)
-    heads = pins.versions(pins.heads(lake, catalog.values()))
+    heads = pins.versions(pins.Heads(lake).look(catalog.values()))
     manifest = load_current(lake)
     states: dict[str, plan.State] = {}
     for group in plan.GROUPS:

@@ -16,7 +16,7 @@ def test_a_table_that_is_not_there_is_an_empty_view_of_the_contracts_shape(tmp_p
     """Every model builds from the first cycle on, whatever streaming has created so far."""
     lake = LocalLake(str(tmp_path))
     contract = load_catalog(ROOT / "schemas" / "contracts")["commerce.order"]
-    pin = pins.head(lake, contract.table)
+    pin = pins.Heads(lake).look([contract])[contract.table]
     text = pins.view_sql(contract, pin, lake)
     assert Pin("commerce_order", NEVER) == pin
     assert "cast(null as DECIMAL(18,2)) as `total`" in text

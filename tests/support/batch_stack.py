@@ -1,0 +1,78 @@
+"""A batch loop on a test's own lake and the session of all tests, with silver written from literal rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from batch import app
+from batch.loop import Loop
+from batch.settings import BatchSettings
+from caudal.lake import Lake
+from caudal.metrics import Metrics
+from caudal.settings import Settings
+from quality.settings import QualitySettings
+from schemas.contract import Catalog
+from schemas.load import load_catalog
+from schemas.manifest import Manifest, load_current
+from tests.support.silver_writer import SilverWriter
+
+
+class BatchStack:
+    """The loop, its lake, and one silver writer a contract."""
+
+    def __init__(self, spark: SparkSession, settings: Settings) -> None:
+        self.spark, self.settings = spark, settings
+        self.lake = Lake.open(settings)
+        self.catalog: Catalog = load_catalog(settings.contracts_dir)
+        self.metrics = Metrics("batch")
+        self.loop = Loop(
+            app.tools(settings, spark, self.metrics),
+            BatchSettings(full_every=1),
+            QualitySettings(),
+            app.working_copy(settings),
+        )
+        self.loop.learn(self.catalog.values())
+        self._writers: dict[str, SilverWriter] = {}
+
+    def silver(self, contract: str) -> SilverWriter:
+        """The writer of a contract's silver table, which is created at first use."""
+        if contract not in self._writers:
+            self._writers[contract] = SilverWriter(self.spark, self.lake, self.catalog[contract])
+        return self._writers[contract]
+
+    def manifest(self) -> Manifest:
+        """What is published; there must be something."""
+        found = load_current(self.lake)
+        assert found is not None
+        return found
+
+    def published(self, mart: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Rows of a mart as readers see them, sorted, by deltalake and without the JVM."""
+        from deltalake import DeltaTable, QueryBuilder
+
+        table = self.manifest().tables[mart]
+        opened = DeltaTable(f"{self.lake.uri}/{table.path}", version=table.version)
+        listed = ", ".join(f'"{column}"' for column in columns)
+        rows = (
+            QueryBuilder().register("mart", opened).execute(f"select {listed} from mart order by {listed}").read_all()
+        )
+        return [tuple(row.values()) for row in rows.to_pylist()]
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All published marts with all their columns."""
+        columns = {mart.name: tuple(mart.columns) for mart in self.loop.work("live").marts}
+        return {mart: self.published(mart, columns[mart]) for mart in self.manifest().tables}
+
+
+@contextmanager
+def open_stack(spark: SparkSession, settings: Settings) -> Iterator[BatchStack]:
+    """A stack whose names leave the shared session when the test is over."""
+    try:
+        yield BatchStack(spark, settings)
+    finally:
+        for schema in ("gold", "published", "pinned", "staging", "intermediate"):
+            spark.sql(f"drop schema if exists {schema} cascade")
