@@ -1,6 +1,6 @@
 """Container health of one Caudal process: its own snapshot says that it works, and the snapshot is young.
 
-    python healthy.py streaming
+python healthy.py streaming
 """
 
 from __future__ import annotations
