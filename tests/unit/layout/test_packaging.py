@@ -10,17 +10,6 @@ ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 HEAVY = {"pyspark", "delta", "dbt", "great_expectations", "fastapi", "redis", "sklearn", "numpy", "deltalake"}
-    "pyspark",
-    "delta",
-    "dbt",
-    "great_expectations",
-    "fastapi",
-    "redis",
-    "sklearn",
-    "numpy",
-    "deltalake",
-    "pyarrow",
-}
 
 
 def tracked() -> list[Path]:
