@@ -123,7 +123,8 @@ class Stream:
     def _recover(self, failure: CaudalError, stop: threading.Event) -> None:
         """The query has ended: say so, wait, and begin again from what raw holds."""
         self._metrics.ready(False)
-        self._alerts.raise_(failure.code, failure.what, f"query:{self._own.query}", **failure.facts())
+        facts = {name: value for name, value in failure.facts().items() if name != "code"}
+        self._alerts.raise_(failure.code, failure.what, f"query:{self._own.query}", **facts)
         _log.warning("query ended", wait_s=round(self._wait_s, 1), **failure.facts())
         self._query.stop()
         stop.wait(self._wait_s)

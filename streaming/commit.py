@@ -60,9 +60,11 @@ def merge(
 
 
 def version_of(session: SparkSession, path: str) -> int:
-    """The newest version of a table that this process has written or read; no listing, no job."""
-    log = session.sparkContext._jvm.org.apache.spark.sql.delta.DeltaLog
-    return int(log.forTable(session._jsparkSession, path).unsafeVolatileSnapshot().version())
+    """The newest version of a table: a look at its log, no job."""
+    jvm = session.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session._jsparkSession, path)
+    nothing = jvm.scala.Option.empty()
+    return int(log.update(False, nothing, nothing).version())
 
 
 @contextmanager

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 CONF = {
     # Plans of a batch are small and known; planning them again after each stage only adds jobs.
     "spark.sql.adaptive.enabled": "false",
-    # The source of a MERGE is our own cached frame: another copy of it would be one more job per contract.
-    "spark.databricks.delta.merge.materializeSource": "none",
     # Times are exact and readable by deltalake; INT96, Spark's default, is nanoseconds in 64 bits there.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Progress of the last batches is enough; each entry holds offsets of all partitions.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
+
+from deltalake import DeltaTable
 
 from caudal.lake import Lake
 from schemas import evolution, tables
@@ -43,9 +46,9 @@ GENERATION = "caudal.generation"
 
 def create_fixed(spark: SparkSession, lake: Lake) -> None:
     """Create the tables that do not depend on a contract; those that exist are left alone."""
-    for (layer, name), columns, cluster in _FIXED:
+    for (layer, name), wanted, cluster in _FIXED:
         if not lake.has_table(layer, name):
-            spark.sql(tables.create_sql(lake.spark_table(layer, name), columns, cluster))
+            spark.sql(tables.create_sql(lake.spark_table(layer, name), wanted, cluster))
 
 
 def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
@@ -56,18 +59,39 @@ def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
     path = lake.spark_table("silver", contract.table)
     if not lake.has_table("silver", contract.table):
         cluster = (contract.event_time, contract.event_id) if contract.mode == "append" else contract.key[:4]
-        columns = tables.silver_columns(contract)
-        spark.sql(tables.create_sql(path, columns, cluster, tables.silver_properties(contract)))
+        spark.sql(
+            tables.create_sql(path, tables.silver_columns(contract), cluster, tables.silver_properties(contract))
+        )
     return path
 
 
-def evolve(spark: SparkSession, path: str, contract: Contract) -> list[str]:
+def evolve(spark: SparkSession, lake: Lake, contract: Contract) -> list[str]:
     """Add the columns that a newer version of the contract brings; returns their names."""
-    now = {field.name: field.dataType.simpleString() for field in spark.read.format("delta").load(path).schema}
-    added = evolution.plan(now, contract)
+    added = evolution.plan(columns(lake, "silver", contract.table), contract)
     if added:
+        path = lake.spark_table("silver", contract.table)
         spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(column.ddl for column in added)})")
     return [column.name for column in added]
+
+
+def columns(lake: Lake, layer: str, name: str) -> dict[str, str]:
+    """A table's columns and their Spark types, from its log: no JVM and no job."""
+    opened = DeltaTable(lake.table(layer, name), storage_options=lake.storage_options or None)
+    return {field["name"]: _sql(field["type"]) for field in json.loads(opened.schema().to_json())["fields"]}
+
+
+_NAMES = {"long": "BIGINT", "integer": "INT", "short": "SMALLINT", "byte": "TINYINT"}
+
+
+def _sql(kind: Any) -> str:
+    """A type of Delta's schema JSON as Spark writes it."""
+    if isinstance(kind, str):
+        return _NAMES.get(kind, kind.upper())
+    if kind["type"] == "array":
+        return f"ARRAY<{_sql(kind['elementType'])}>"
+    if kind["type"] == "map":
+        return f"MAP<{_sql(kind['keyType'])}, {_sql(kind['valueType'])}>"
+    return "STRUCT<" + ", ".join(f"{f['name']}: {_sql(f['type'])}" for f in kind["fields"]) + ">"
 
 
 def set_generation(spark: SparkSession, path: str, generation: int) -> None:

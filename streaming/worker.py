@@ -81,7 +81,7 @@ class Worker:
         """
         shop, contract = self._shop, self.contract
         self._path = tables.create_silver(self.session, shop.lake, contract)
-        added = tables.evolve(self.session, self._path, contract)
+        added = tables.evolve(self.session, shop.lake, contract)
         at = silver_position(shop.lake, contract.table, flushed)
         if at.generation != at.stored_generation:
             tables.set_generation(self.session, self._path, at.generation)
@@ -92,8 +92,6 @@ class Worker:
         dead = DeltaTable(shop.lake.table(*tables.DEAD_LETTERS), storage_options=shop.lake.storage_options or None)
         self._dead_covered = dead.transaction_version(self._app("dead")) or 0
         self._generation, self.covered, self.behind = at.generation, at.covered, True
-        # The DDL above may have committed since the position was read.
-        self.session.read.format("delta").load(self._path).schema
         self._version = version_of(self.session, self._path)
         if added:
             _log.info("columns added", contract=contract.id, columns=added)
@@ -101,7 +99,7 @@ class Worker:
     def release(self, released: Released) -> None:
         """Go on with a newer form of the contract: columns are added now, between batches."""
         self.released = released
-        added = tables.evolve(self.session, self._path, released.contract)
+        added = tables.evolve(self.session, self._shop.lake, released.contract)
         self._version = version_of(self.session, self._path)
         _log.info(
             "contract released", contract=released.contract.id, version=released.contract.latest.number, added=added
@@ -152,8 +150,10 @@ class Worker:
         self.halted, self.behind = error, True
         self.retry_at = time.monotonic() + self._shop.own.halt_retry_s
         self._shop.metrics.gauge("caudal_halted", 1, contract=self.contract.id)
+        _log.warning("contract halted", contract=self.contract.id, **error.facts())
+        facts = {name: value for name, value in error.facts().items() if name != "code"}
         self._shop.alerts.raise_(
-            error.code, f"{self.contract.id} is halted", f"halted:{self.contract.id}", **error.facts()
+            error.code, f"{self.contract.id} is halted", f"halted:{self.contract.id}", contract=self.contract.id, **facts
         )
 
     def resume(self) -> None:
@@ -169,7 +169,6 @@ class Worker:
             self.halt(error)
         except Exception as error:
             # Whatever Spark throws: the contract stops, its rows stay in raw, and it is tried again.
-            _log.warning("slice failed", contract=self.contract.id, batch=piece.batch, kind=type(error).__name__)
             self.halt(failures.named(error, f"{self.contract.id}, batch {piece.batch}"))
 
     def _bring(self, piece: Slice, raw_at_ms: int | None) -> None:
