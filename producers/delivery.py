@@ -127,6 +127,10 @@ class Delivery:
             with self._changed:
                 if self._producer is None or self._fatal:
                     self._fatal = False
+                    if self._producer is not None:
+                        # What the broken one still held is reported as failed, or flush would wait for ever.
+                        self._producer.purge()
+                        self._producer.flush(1)
                     self._producer = Producer({**self._config, "error_cb": self._noticed})
                     if self._thread is None:
                         self._thread = threading.Thread(target=self._serve, name="delivery", daemon=True)

@@ -28,7 +28,8 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Mounted:
     group = GroupCommit(publisher, group_records=own.group_records, waiting=own.intake_waiting)
     store = tokens.open_store(settings.data_dir)
     routes = APIRouter()
-    routes.include_router(router(Intake(publisher, group, store, own, settings.web.max_body_bytes, SystemClock())))
+    parts = Intake(publisher, group, store, own, settings.web.max_body_bytes, SystemClock(), metrics)
+    routes.include_router(router(parts))
     for receiver in RECEIVERS:
         if find_spec(receiver) is not None:
             routes.include_router(import_module(receiver).build_router(settings, publisher, rejected, metrics))

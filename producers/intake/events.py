@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -20,6 +21,7 @@ from caudal import log
 from caudal.clock import Clock
 from caudal.errors import TransientError
 from caudal.fault import crashpoint
+from caudal.metrics import Metrics
 from caudal.tokens import TokenStore
 from producers.errors import RecordRefused, UnknownContract
 from producers.intake import body
@@ -33,6 +35,21 @@ from producers.validate import Invalid, to_millis
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
 
+_BODY = {"oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}, "minItems": 1}]}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Kafka has all records"},
+    207: {"description": "Kafka has the accepted records, others were refused; one verdict per record"},
+    400: {"description": "The body is not JSON"},
+    401: {"description": "No valid ingest token"},
+    403: {"description": "The token may not push this contract, or the records are another tenant's"},
+    404: {"description": "No such contract was released"},
+    413: {"description": "Body or batch too large"},
+    415: {"description": "The body must come uncompressed"},
+    422: {"description": "No record fits its contract; code and field of each"},
+    503: {"description": "Not acknowledged; send the same request again after Retry-After seconds"},
+}
+
+
 @dataclass(frozen=True)
 class Intake:
     """What the route works with."""
@@ -43,13 +60,20 @@ class Intake:
     settings: ProducersSettings
     max_body_bytes: int
     clock: Clock
+    metrics: Metrics | None = None
 
 
 def router(intake: Intake) -> APIRouter:
     """The route on these parts."""
     routes = APIRouter()
 
-    @routes.post("/v1/events/{contract}", tags=["events"], summary="Push one event, or a list of events")
+    @routes.post(
+        "/v1/events/{contract}",
+        tags=["events"],
+        summary="Push one event, or a list of events",
+        responses=_RESPONSES,
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}},
+    )
     async def push(contract: str, request: Request) -> Response:
         try:
             return await _push(intake, contract, request)
@@ -88,6 +112,10 @@ async def _push(intake: Intake, contract_id: str, request: Request) -> Response:
         else next(decided)
         for event in bound
     ]
+    if intake.metrics is not None:
+        # The publisher counts what it refuses; these never came to it.
+        for code in (event for event in bound if isinstance(event, str)):
+            intake.metrics.count("caudal_rejects_total", stage="source", code=code, contract=contract_id)
     crashpoint("intake.acked")
     return _answer(verdicts, single=pushed.single)
 
