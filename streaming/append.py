@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 APPLIED, DUPLICATE, CONFLICT = "applied", "duplicate", "conflict"
-_PLACE = "struct(_batch, _partition, _offset)"
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,11 @@ def classified(
         ).alias("_rec"),
     )
     prior = _prior(session, path, names, spans, reach, fine)
-    copies = (
-        fine.groupBy("_t", "_e").agg(F.sort_array(F.collect_list("_rec")).alias("_copies")).where("size(_copies) > 1")
+    # Ids that stand alone are the common case, and need no further thought.
+    several = (
+        fine.unionByName(prior).groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
     )
-    seen = prior.join(copies, ["_t", "_e"], "full_outer").select("_t", "_e", F.expr(_fold(reach)).alias("_seen"))
+    seen = several.select("_t", "_e", F.expr(_fold(reach)).alias("_seen"))
     joined = rows.join(
         F.broadcast(seen),
         (F.col("_t") == F.col(names["tenant"])) & (F.col("_e") == F.col(names["event_id"])) & F.col("_code").isNull(),
@@ -70,7 +70,7 @@ def _roles(contract: Contract) -> dict[str, str]:
 def _prior(
     session: SparkSession, path: str, names: dict[str, str], spans: Sequence[Span], reach: int, fine: DataFrame
 ) -> DataFrame:
-    """Applied rows within reach whose ids are in the batch, as lists by id; places are null."""
+    """Applied rows within reach whose ids are among `fine`; their places are null."""
     from pyspark.sql import functions as F
 
     time = f"`{names['event_time']}`"
@@ -91,18 +91,17 @@ def _prior(
             ).alias("_rec"),
         )
         .join(F.broadcast(fine.select("_t", "_e").distinct()), ["_t", "_e"], "left_semi")
-        .groupBy("_t", "_e")
-        .agg(F.sort_array(F.collect_list("_rec")).alias("_prior"))
     )
 
 
 def _fold(reach: int) -> str:
-    """What is applied for one id after its copies were taken in raw's order: each that is near none before it."""
+    """What is applied for one id: what silver has (it sorts first, its place being null), then, in raw's order, each copy
+    that is near none before it."""
     nothing = "CAST(array() AS ARRAY<STRUCT<place: STRUCT<b: BIGINT, p: INT, o: BIGINT>, ms: BIGINT, digest: STRING>>)"
     near = f"exists(acc, a -> abs(a.ms - r.ms) <= {reach})"
     return (
-        f"aggregate(coalesce(_copies, {nothing}), coalesce(_prior, {nothing}), "
-        f"(acc, r) -> CASE WHEN {near} THEN acc ELSE concat(acc, array(r)) END)"
+        f"aggregate(sort_array(_all), {nothing}, "
+        f"(acc, r) -> CASE WHEN r.place IS NOT NULL AND {near} THEN acc ELSE concat(acc, array(r)) END)"
     )
 
 

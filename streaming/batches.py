@@ -15,6 +15,7 @@ from schemas.distribution import Released
 from streaming import positions, raw, registered, tables
 from streaming.commit import Txn
 from streaming.facts import RawCommit
+from streaming.held import held
 from streaming.raw import TopicPart
 from streaming.worker import Shop, Worker
 
@@ -99,9 +100,7 @@ class Batches:
         shop, number = self._shop, self.raw.batch + 1
         started = time.monotonic()
         date = shop.clock.now().date().isoformat()
-        rows = raw.shaped(frame, number, date, shop.spark.sparkContext.defaultParallelism)
-        rows.persist()
-        try:
+        with held(raw.shaped(frame, number, date, shop.spark.sparkContext.defaultParallelism)) as rows:
             parts = raw.survey(rows)
             if not parts:
                 return
@@ -116,8 +115,6 @@ class Batches:
             crashpoint("after-raw")
             raw_s = time.monotonic() - started
             self._to_silver(rows, parts, number, raw_at)
-        finally:
-            rows.unpersist()
         took = time.monotonic() - started
         shop.metrics.gauge("caudal_batch_seconds", took)
         _log.info(

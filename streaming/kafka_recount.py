@@ -39,7 +39,7 @@ def compare(settings: Settings, lake: Lake) -> tuple[Found, bool]:
         missing = dict(there)
         strangers: list[int] = []
         reader = query.arrow(
-            f"SELECT \"offset\" AS o, key, value FROM raw WHERE topic = '{topic}' AND \"partition\" = {partition} "
+            f'SELECT "offset" AS o, key, value FROM raw WHERE topic = \'{topic}\' AND "partition" = {partition} '
             f'AND "offset" >= {low} AND "offset" < {end}'
         )
         for batch in reader.to_batches(max_chunksize=10_000):
@@ -100,7 +100,9 @@ def _read(
                     left.discard(place)
                     consumer.pause([TopicPartition(*place)])
             if time.monotonic() - heard > SILENCE_S:
-                raise TransientError("the broker stopped answering", where="verify", fix="check the broker: caudal status")
+                raise TransientError(
+                    "the broker stopped answering", where="verify", fix="check the broker: caudal status"
+                )
     except KafkaException as error:
         raise TransientError("the broker does not answer", where="verify", why=error.args[0].name()) from error
     finally:

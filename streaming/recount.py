@@ -101,7 +101,9 @@ class Recount:
             # Taken back by a RESTORE, whether or not the ledger table says so yet.
             for line in commit.lines:
                 lines.pop((number, line.batch), None)
-        facts = [Facts(batch, contract.id, **counts) for (_, batch), counts in sorted(lines.items()) if any(counts.values())]
+        facts = [
+            Facts(batch, contract.id, **counts) for (_, batch), counts in sorted(lines.items()) if any(counts.values())
+        ]
         return Pinned(
             contract, version, at.covered, tuple(facts), tuple(sorted(key for key, n in waiting.items() if n > 0))
         )
@@ -141,7 +143,9 @@ class Recount:
         for batch in sorted(batch for batch, n in read.items() if n):
             there = sum(n for b, n in batches.items() if before < b <= batch)
             if there != read[batch]:
-                found.say(f"{name}, batches {before + 1} to {batch}: {there} records in raw, {read[batch]} in the ledger")
+                found.say(
+                    f"{name}, batches {before + 1} to {batch}: {there} records in raw, {read[batch]} in the ledger"
+                )
             before = batch
         rest = sum(n for b, n in batches.items() if b > before)
         if rest:
@@ -155,12 +159,14 @@ class Recount:
         total = {what: sum(getattr(line, what) for line in pinned.lines) for what in COUNTS}
         unknown = self.query.rows(
             f'SELECT s."_partition" AS p, s."_offset" AS o FROM {table} s LEFT ANTI JOIN raw r '
-            f"ON r.topic = '{pinned.contract.topic}' AND s.\"_topic\" = r.topic AND s.\"_partition\" = r.\"partition\" "
+            f'ON r.topic = \'{pinned.contract.topic}\' AND s."_topic" = r.topic AND s."_partition" = r."partition" '
             f'AND s."_offset" = r."offset" AND s."_batch" = r."_batch" LIMIT {SHOWN}'
         )
         for row in unknown:
             found.say(f"{name}: silver has {row['p']}@{row['o']}, which raw does not")
-        places = int(self.query.one(f'SELECT count(*) FROM (SELECT DISTINCT "_topic", "_partition", "_offset" FROM {table})'))
+        places = int(
+            self.query.one(f'SELECT count(*) FROM (SELECT DISTINCT "_topic", "_partition", "_offset" FROM {table})')
+        )
         if places != rows:
             found.say(f"{name}: {rows - places} rows of silver come from a record that has a row already")
         dead = self._dead(pinned)

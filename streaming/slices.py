@@ -6,8 +6,7 @@ runs, several when the contract is caught up. Everything before the silver commi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from streaming.commit import append as append_rows
 from streaming.decode import decoded
 from streaming.errors import ContractHalted
 from streaming.facts import Facts, Parked, SilverCommit
+from streaming.held import held
 from streaming.measure import Judged, Looked, judge, look
 from streaming.project import projected
 from streaming.raw import TopicPart
@@ -91,9 +91,9 @@ def run(
         )
     rows = piece.rows.where(f"schema_id IS NULL OR schema_id NOT IN ({_listed(waiting)})") if waiting else piece.rows
     writers = [r.writer for r in verdicts.values() if r.verdict == "decodes" and r.writer is not None]
-    with _held(_judgeable(rows, contract, writers, verdicts, own, erased)) as fine:
+    with held(_judgeable(rows, contract, writers, verdicts, own, erased)) as fine:
         seen = look(fine, contract)
-        with _held(_classified(fine, contract, target, seen)) as judged_rows:
+        with held(_classified(fine, contract, target, seen)) as judged_rows:
             judged = judge(judged_rows)
             codes = _codes(seen, judged)
             facts = _facts(piece, contract, waiting, judged, codes)
@@ -173,15 +173,3 @@ def _write(rows: DataFrame, contract: Contract, target: Target, judged: Judged, 
 
 def _listed(ids: Mapping[int, int]) -> str:
     return ", ".join(str(i) for i in sorted(ids))
-
-
-@contextmanager
-def _held(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, computed once and kept until the block ends."""
-    from pyspark import StorageLevel
-
-    frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield frame
-    finally:
-        frame.unpersist()

@@ -59,9 +59,7 @@ def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
     path = lake.spark_table("silver", contract.table)
     if not lake.has_table("silver", contract.table):
         cluster = (contract.event_time, contract.event_id) if contract.mode == "append" else contract.key[:4]
-        spark.sql(
-            tables.create_sql(path, tables.silver_columns(contract), cluster, tables.silver_properties(contract))
-        )
+        spark.sql(tables.create_sql(path, tables.silver_columns(contract), cluster, tables.silver_properties(contract)))
     return path
 
 

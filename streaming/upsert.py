@@ -32,7 +32,6 @@ def classified(session: SparkSession, rows: DataFrame, path: str, contract: Cont
     ids = [f"_k{i}" for i in range(len(keys))]
 
     fine = rows.where("_code IS NULL").select(*ours, F.col(event_id).alias("_e"), _rank(order, event_id).alias("_rank"))
-    best = fine.groupBy(*ids).agg(F.max("_rank").alias("_best"))
     copies = (
         fine.groupBy(*ids, "_e")
         .agg(F.max("_rank").alias("_first"), F.count("*").alias("_n"))
@@ -42,10 +41,11 @@ def classified(session: SparkSession, rows: DataFrame, path: str, contract: Cont
     prior = (
         session.read.format("delta")
         .load(path)
-        .select(*ours, F.col(event_id).alias("_prior_id"), _newness(order, event_id).alias("_prior"))
-        .join(F.broadcast(best.select(*ids)), ids, "left_semi")
+        .select(*ours, _newness(order, event_id).alias("_prior"))
+        .join(F.broadcast(fine.select(*ids).distinct()), ids, "left_semi")
     )
-    seen = best.join(prior, ids, "left")
+    both = fine.drop("_e").unionByName(prior, allowMissingColumns=True)
+    seen = both.groupBy(*ids).agg(F.max("_rank").alias("_best"), F.max("_prior").alias("_prior"))
     joined = (
         rows.withColumn("_mine", _rank(order, event_id))
         .join(F.broadcast(seen), _same(keys, ids) & F.col("_code").isNull(), "left")
@@ -61,14 +61,14 @@ def classified(session: SparkSession, rows: DataFrame, path: str, contract: Cont
     state = (
         "CASE WHEN _code IS NOT NULL THEN NULL "
         "WHEN _first IS NOT NULL AND _mine <> _first THEN 'duplicate' "
-        f"WHEN _prior_id = _mine.e AND NOT {newer} THEN 'duplicate' "
+        f"WHEN _prior.e = _mine.e AND NOT {newer} THEN 'duplicate' "
         f"WHEN _mine = _best AND {newer} THEN 'applied' "
         f"ELSE '{SUPERSEDED}' END"
     )
     return (
         joined.withColumn("_state", F.expr(state))
         .withColumn("_known", F.col("_prior").isNotNull())
-        .drop("_mine", "_best", "_first", "_prior", "_prior_id")
+        .drop("_mine", "_best", "_first", "_prior")
     )
 
 

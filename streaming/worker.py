@@ -153,7 +153,11 @@ class Worker:
         _log.warning("contract halted", contract=self.contract.id, **error.facts())
         facts = {name: value for name, value in error.facts().items() if name != "code"}
         self._shop.alerts.raise_(
-            error.code, f"{self.contract.id} is halted", f"halted:{self.contract.id}", contract=self.contract.id, **facts
+            error.code,
+            f"{self.contract.id} is halted",
+            f"halted:{self.contract.id}",
+            contract=self.contract.id,
+            **facts,
         )
 
     def resume(self) -> None:

@@ -118,7 +118,7 @@ class Bench:
 
     def dead_letters(self) -> list[tuple[str, str | None]]:
         """(code, path) of all dead letters, by coordinates."""
-        rows = self.rows("quarantine", "dead_letters", 'code, path, topic, "partition", "offset"', '3, 4, 5')
+        rows = self.rows("quarantine", "dead_letters", 'code, path, topic, "partition", "offset"', "3, 4, 5")
         return [(row["code"], row["path"]) for row in rows]
 
     def ledger(self, contract: str) -> dict[str, int]:
@@ -126,7 +126,9 @@ class Bench:
         names = "read applied duplicate superseded dead_letter parked late suppressed".split()
         query = Query(self.lake)
         query.table("t", "ops", "ledger")
-        [row] = query.rows(f"SELECT {', '.join(f'sum({n}) AS {n}' for n in names)} FROM t WHERE contract = '{contract}'")
+        [row] = query.rows(
+            f"SELECT {', '.join(f'sum({n}) AS {n}' for n in names)} FROM t WHERE contract = '{contract}'"
+        )
         return {name: n for name, n in row.items() if n}
 
     def findings(self) -> list[str]:

@@ -1,0 +1,81 @@
+"""What streaming must do, in plain Python: records one by one in raw's order, whatever the batches were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Event:
+    """One good record. `note` stands for all other fields: copies with another note differ."""
+
+    tenant: str
+    key: str
+    event_id: str
+    time: int
+    note: str = ""
+    delete: bool = False
+
+
+@dataclass
+class Outcome:
+    """Final rows, and how many records became what."""
+
+    rows: dict[tuple[str, ...], Event] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, state: str) -> None:
+        self.counts[state] = self.counts.get(state, 0) + 1
+
+
+def append(batches: Sequence[Sequence[Event]], lateness_ms: int) -> tuple[list[Event], dict[str, int]]:
+    """Applied events in order, and counts by state. Batch boundaries change nothing."""
+    applied: list[Event] = []
+    out = Outcome()
+    for event in (event for batch in batches for event in batch):
+        near = [
+            a
+            for a in applied
+            if (a.tenant, a.event_id) == (event.tenant, event.event_id) and abs(a.time - event.time) <= lateness_ms
+        ]
+        if not near:
+            applied.append(event)
+            out.count("applied")
+        else:
+            out.count("duplicate" if any(a.note == event.note and a.time == event.time for a in near) else "conflict")
+    return applied, out.counts
+
+
+def upsert(batches: Sequence[Sequence[Event]]) -> Outcome:
+    """The newest event of each key by (time, event id), first of equals; counts belong to the batches."""
+    out = Outcome()
+    for batch in batches:
+        before = dict(out.rows)
+        newest: dict[tuple[str, str], Event] = {}
+        first: dict[tuple[str, str, str], Event] = {}
+        for event in batch:
+            place = (event.tenant, event.key)
+            if place not in newest or _newness(event) > _newness(newest[place]):
+                newest[place] = event
+            copy = (*place, event.event_id)
+            if copy not in first or event.time > first[copy].time:
+                first[copy] = event
+        for event in batch:
+            place = (event.tenant, event.key)
+            met = before.get(place)
+            newer = met is None or _newness(event) > _newness(met)
+            if first[*place, event.event_id] is not event or (
+                met is not None and met.event_id == event.event_id and not newer
+            ):
+                out.count("duplicate")
+            elif newest[place] is event and newer:
+                out.rows[place] = event
+                out.count("applied")
+            else:
+                out.count("superseded")
+    return out
+
+
+def _newness(event: Event) -> tuple[int, str]:
+    return (event.time, event.event_id)
