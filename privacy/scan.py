@@ -56,8 +56,10 @@ def prove(secrets: Sequence[Secret], places: Sequence[Store], own: PrivacySettin
     findings: list[str] = []
     parts: list[str] = []
     examined = 0
-    for store in places:
-        budget, units = Budget(own.scan_bytes, until), 0
+    for left, store in zip(range(len(places), 0, -1), places, strict=True):
+        # What a store leaves of its share of the time is for the next ones.
+        now = time.monotonic()
+        budget, units = Budget(own.scan_bytes, now + (until - now) / left), 0
         try:
             for piece in store.read(budget):
                 units += piece.units

@@ -75,7 +75,9 @@ def files(settings: Settings, budget: Budget) -> Iterator[Piece]:
     lake = settings.lake_uri
     own = None if "://" in lake else Path(lake).resolve()
     found = (path for path in root.rglob("*") if path.is_file() and path.relative_to(root).parts[0] not in SKIPPED)
-    for path, size in _newest(path for path in found if own is None or own not in path.parents):
+    chosen = _newest(path for path in found if own is None or own not in path.parents)
+    # Logs and run files first: people and tools read them, and they are small.
+    for path, size in sorted(chosen, key=lambda entry: entry[0].relative_to(root).parts[0] not in _READ_BY_PEOPLE):
         # Of a file that is larger than what is left, the end: what was written last.
         size = min(size, budget.bytes)
         if not budget.take(size) or (size == 0 and budget.bytes == 0):
@@ -84,9 +86,11 @@ def files(settings: Settings, budget: Budget) -> Iterator[Piece]:
         name, data = str(path.relative_to(root)), _tail(path, size)
         if path.suffix == ".parquet":
             yield from _parquet(name, data, budget)
-        yield Piece(name, data, binary=path.suffix not in _TEXT, text=name.startswith(("logs/", "run/")))
+        read_by_people = path.relative_to(root).parts[0] in _READ_BY_PEOPLE
+        yield Piece(name, data, binary=path.suffix not in _TEXT, text=read_by_people)
 
 
+_READ_BY_PEOPLE = ("logs", "run")
 _TEXT = frozenset((".log", ".json", ".jsonl", ".txt", ".csv", ".yml", ".yaml", ".sql", ".toml", ".html", ".crc"))
 
 
@@ -132,8 +136,8 @@ def topics(settings: Settings, budget: Budget) -> Iterator[Piece]:
         ends = {}
         for part in parts:
             low, high = consumer.get_watermark_offsets(part, timeout=5)
-            # 300 bytes are a small record; where they are larger the share ends the partition earlier.
-            part.offset = max(low, high - max(100, share // 300))
+            # Sealed records are about a kilobyte: from here on the share reaches to the end, so the newest are read.
+            part.offset = max(low, high - max(100, share // 1000))
             if part.offset < high:
                 ends[part.topic, part.partition] = high
         consumer.assign([part for part in parts if (part.topic, part.partition) in ends])
