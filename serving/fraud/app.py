@@ -50,7 +50,18 @@ def build(settings: Settings, publisher: Publisher, *, may_train: bool = True) -
     store = Store(
         settings.redis.url.get_secret_value(), own.store_timeout_s, decision_ms=own.decision_days * specs.DAY_MS
     )
-    return Engine(store, publisher, decider(settings, may_train=may_train))
+
+    def newer(now: Decider) -> Decider:
+        try:
+            version = models.current(train.models_dir(settings))
+        except ModelError:
+            return now
+        if version is None or (now.model is not None and now.model.version == version):
+            return now
+        found = _model(settings, now.spec.label, may_train=False)
+        return Decider(now.spec, found, now.rules) if found else now
+
+    return Engine(store, publisher, decider(settings, may_train=may_train), newer=newer)
 
 
 def decider(settings: Settings, *, may_train: bool = True) -> Decider:

@@ -5,7 +5,8 @@ Used alike by the loop on Kafka and by `POST /v1/score`, so both give one paymen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,8 @@ from serving.features.store import Batch, Store, decision_key
 from serving.fraud.decide import Decider, Verdict, decision_id, entity_states, state_digest
 
 DECISION = "fraud.decision"
+# Seconds between two looks for a newly trained model.
+LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,20 @@ def published_ms(wire: Mapping[str, Any]) -> int:
 class Engine:
     """Store, publisher and decider together. Raises StoreAway and TransientError; every call may be repeated."""
 
-    def __init__(self, store: Store, publisher: Publisher, decider: Decider, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        decider: Decider,
+        clock: Clock | None = None,
+        newer: Callable[[Decider], Decider] | None = None,
+    ) -> None:
+        """`newer` gives the decider to go on with when another model became current; the same one otherwise."""
         self.store, self.publisher, self.decider = store, publisher, decider
         self.spec = decider.spec
         self._clock = clock or SystemClock()
+        self._newer = newer
+        self._looked = time.monotonic()
 
     def apply(self, items: Sequence[Item], positions: Mapping[str, int] | None = None) -> list[Prepared]:
         """Insert all, in order, and decide on the cases; the decisions that hold, ready to be produced."""
@@ -92,6 +105,13 @@ class Engine:
         batch.positions(positions or {})
         answers = self.store.run(batch)
         return self._decide([(c, self._fold(c.tx, places, answers)) for c, places in read])
+
+    def _current(self) -> Decider:
+        """One decider for a whole batch; a newly trained model is taken up without a restart."""
+        if self._newer is not None and time.monotonic() - self._looked > LOOK_S:
+            self._looked = time.monotonic()
+            self.decider = self._newer(self.decider)
+        return self.decider
 
     def _tell(self, batch: Batch, fact: Label | Account) -> None:
         if isinstance(fact, Account):
@@ -113,9 +133,12 @@ class Engine:
         return out
 
     def _decide(self, cases: list[tuple[Case, dict[str, Folded]]]) -> list[Prepared]:
-        verdicts = self.decider.decide([(c.tx, folded) for c, folded in cases])
+        decider = self._current()
+        verdicts = decider.decide([(c.tx, folded) for c, folded in cases])
         now = self._clock.now_ms()
-        events = [self._event(c, folded, verdict, now) for (c, folded), verdict in zip(cases, verdicts, strict=True)]
+        events = [
+            self._event(c, folded, verdict, decider, now) for (c, folded), verdict in zip(cases, verdicts, strict=True)
+        ]
         observed = [c.observed_ms for c, _ in cases]
         prepared: list[Prepared] = []
         for answer in self.publisher.prepare_many(DECISION, events, observed_at=observed) if events else []:
@@ -126,7 +149,9 @@ class Engine:
         stored = self.store.first([(k, p.value or b"") for k, p in zip(keys, prepared, strict=True)])
         return [replace(p, value=value) for p, value in zip(prepared, stored, strict=True)]
 
-    def _event(self, c: Case, folded: Mapping[str, Folded], verdict: Verdict, now: int) -> dict[str, object]:
+    def _event(
+        self, c: Case, folded: Mapping[str, Folded], verdict: Verdict, decider: Decider, now: int
+    ) -> dict[str, object]:
         tx = c.tx
         states = entity_states(tx, self.spec, folded)
         return {
@@ -139,7 +164,7 @@ class Engine:
             "outcome": verdict.outcome,
             "score": verdict.score,
             "reasons": list(verdict.reasons),
-            **self.decider.versions,
+            **decider.versions,
             "state_digest": state_digest(states),
             "features": verdict.features,
             "entities": states,

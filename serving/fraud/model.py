@@ -80,13 +80,21 @@ def save(model: Model, folder: Path) -> Path:
     return path
 
 
+def current(folder: Path) -> str | None:
+    """The current model's version; None when there is none. Raises ModelError."""
+    try:
+        return str(json.loads((folder / "current.json").read_text(encoding="utf-8"))["version"])
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ModelError("the current model cannot be told", where=str(folder), why=type(error).__name__) from error
+
+
 def load(folder: Path, version: str | None = None) -> Model | None:
     """The named model, or the current one; None when there is no current one. Raises ModelError."""
+    version = version or current(folder)
     if version is None:
-        try:
-            version = str(json.loads((folder / "current.json").read_text(encoding="utf-8"))["version"])
-        except FileNotFoundError:
-            return None
+        return None
     path = folder / f"{version}.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
