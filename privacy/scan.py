@@ -70,7 +70,7 @@ def prove(secrets: Sequence[Secret], places: Sequence[Store], own: PrivacySettin
             parts.append(f"{store.name} not searched: {error.code}")
         examined += units
         read = (own.scan_bytes - budget.bytes) / 1e6
-        parts.append(f"{store.name} {units} ({read:.0f} MB{', newest only' if budget.cut else ''})")
+        parts.append(f"{store.name} {units} ({read:.0f} MB{', in part' if budget.cut else ''})")
     people = f"{len(secrets)} values in {len(needles)} spellings"
     detail = f"{people}, control passed; searched: {'; '.join(parts)}"
     unique = tuple(dict.fromkeys(findings))
