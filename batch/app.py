@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch.catalogue import Catalogue
+from batch.errors import Stopped
 from batch.loop import Loop
 from batch.pins import Heads
 from batch.settings import BatchSettings
@@ -48,17 +49,19 @@ def run(settings: Settings) -> None:
     metrics = Metrics("batch", settings.run_dir / "metrics").start()
     feed = ContractFeed(settings)
     try:
-        with opened(settings, metrics) as loop:
+        with opened(settings, metrics, stop.is_set) as loop:
             loop.learn(released.contract for released in feed.read_to_end().values())
             metrics.ready()
             _turns(loop, feed, stop, settings.section("batch", BatchSettings).pause_s)
+    except Stopped:
+        log.get("batch").info("stopped in the middle of a cycle; the next start takes it back")
     finally:
         feed.close()
         metrics.stop()
 
 
 @contextmanager
-def opened(settings: Settings, metrics: Metrics) -> Iterator[Loop]:
+def opened(settings: Settings, metrics: Metrics, stopping: Callable[[], bool] = lambda: False) -> Iterator[Loop]:
     """The loop with everything it needs, holding the lease on gold; the session stops with it."""
     from caudal.spark import session
 
@@ -67,7 +70,7 @@ def opened(settings: Settings, metrics: Metrics) -> Iterator[Loop]:
         _silence(spark)
         try:
             yield Loop(
-                tools(settings, spark, metrics),
+                tools(settings, spark, metrics, stopping),
                 settings.section("batch", BatchSettings),
                 settings.section("quality", QualitySettings),
                 working_copy(settings),
@@ -76,7 +79,9 @@ def opened(settings: Settings, metrics: Metrics) -> Iterator[Loop]:
             spark.stop()
 
 
-def tools(settings: Settings, spark: SparkSession, metrics: Metrics) -> Tools:
+def tools(
+    settings: Settings, spark: SparkSession, metrics: Metrics, stopping: Callable[[], bool] = lambda: False
+) -> Tools:
     """The real tools around a session."""
     lake = Lake.open(settings)
     return Tools(
@@ -89,6 +94,7 @@ def tools(settings: Settings, spark: SparkSession, metrics: Metrics) -> Tools:
         metrics=metrics,
         alerts=Alerts.open(settings),
         clock=SystemClock(),
+        stopping=stopping,
     )
 
 

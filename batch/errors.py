@@ -4,7 +4,8 @@ CaudalError
 ├── ProjectError     the dbt project cannot be parsed or its folder is missing (exit 3)
 ├── BuildFailed      a model could not be built (exit 1)
 ├── GateFailed       a check of gold or silver failed; nothing was published (exit 5)
-└── NotGated         publish was asked for versions that no passed gate covers (exit 5)
+├── NotGated         publish was asked for versions that no passed gate covers (exit 5)
+└── Stopped          the process was told to end in the middle of a cycle; the next start undoes it
 """
 
 from __future__ import annotations
@@ -55,3 +56,10 @@ class NotGated(CaudalError):
 
     code = "CDL-NOT-GATED"
     exit_code = Exit.QUALITY
+
+
+class Stopped(CaudalError):
+    """The process was told to end; the open cycle is left to the next start."""
+
+    code = "CDL-STOPPED"
+    retryable = True

@@ -11,11 +11,12 @@ from caudal.lake import Lake
 
 @dataclass(frozen=True)
 class Head:
-    """The newest version of a mart's table, its id, and the number of its live files."""
+    """The newest version of a mart's table, its id, its live files and its rows (by Delta's own statistics)."""
 
     version: int
     table_id: str
     files: int
+    rows: int
 
 
 def heads(lake: Lake, marts: Iterable[str]) -> dict[str, Head]:
@@ -26,6 +27,7 @@ def heads(lake: Lake, marts: Iterable[str]) -> dict[str, Head]:
 
 def head(lake: Lake, mart: str) -> Head | None:
     """The head of one mart, or None when it has no table."""
+    import pyarrow
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
@@ -36,4 +38,5 @@ def head(lake: Lake, mart: str) -> Head | None:
         table = DeltaTable(address, storage_options=lake.storage_options)
     except TableNotFoundError:
         return None
-    return Head(table.version(), str(table.metadata().id), len(table.file_uris()))
+    counts = pyarrow.table(table.get_add_actions(flatten=True)).column("num_records").to_pylist()
+    return Head(table.version(), str(table.metadata().id), len(counts), sum(count or 0 for count in counts))

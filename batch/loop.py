@@ -85,7 +85,7 @@ class Loop:
         found: list[Result] = []
         for mart, table in (manifest.tables if manifest else {}).items():
             frame = self.tools.catalogue.at(mart, table.version)
-            found += self.tools.gate.run(self._suites[f"gold.{mart}"], frame)
+            found += self.tools.gate.run(self._suites[f"gold.{mart}"], frame, table.rows)
         return tuple(found)
 
     def turn(self) -> tuple[Record, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,3 +32,5 @@ class Tools:
     metrics: Metrics
     alerts: Alerts
     clock: Clock
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the process was told to end; asked between the steps of a cycle."""

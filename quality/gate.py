@@ -17,8 +17,10 @@ from quality.suites import Check, Suite
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Counts, but neither samples nor the query that would find them.
-RESULT_FORMAT = {
+# A verdict for each check in one pass of the table; asking for more costs a query for each check.
+VERDICTS: dict[str, object] = {"result_format": "BOOLEAN_ONLY"}
+# Counts for the evidence of a failure, but neither samples nor the query that would find them.
+COUNTS: dict[str, object] = {
     "result_format": "BASIC",
     "partial_unexpected_count": 0,
     "include_unexpected_rows": False,
@@ -44,23 +46,30 @@ class Gate:
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         # The frames are small slices of tables, looked at once: caching them would only fill the heap.
         self._source = self._context.data_sources.add_spark("lake", persist=False)
-        self._held: dict[str, tuple[Suite, Any]] = {}
+        self._held: dict[str, tuple[Suite, tuple[Any, Any]]] = {}
         self._made = 0
 
-    def run(self, suite: Suite, frame: DataFrame) -> tuple[Result, ...]:
-        """Run one suite on one frame. A check that breaks counts as failed, and says by which kind of error."""
+    def run(self, suite: Suite, frame: DataFrame, rows: int | None = None) -> tuple[Result, ...]:
+        """Run one suite on one frame of `rows` rows (None: not known). Failing rows are counted when a check failed.
+
+        A check that breaks counts as failed, and says so.
+        """
         checked = frame
         if suite.flags:
             checked = frame.selectExpr(*(f"{sql} as {name}" for name, sql in suite.flags.items()))
-        outcome = self._checkpoint(suite).run(batch_parameters={"dataframe": checked})
+        quick, counting = self._checkpoints(suite)
+        outcome = quick.run(batch_parameters={"dataframe": checked})
+        if not outcome.success:
+            outcome = counting.run(batch_parameters={"dataframe": checked})
         [validated] = outcome.run_results.values()
         by_code = {item.expectation_config.meta["code"]: item for item in validated.results}
-        results = tuple(_result(suite, check, by_code.get(check.code)) for check in suite.checks)
+        results = tuple(_result(suite, check, by_code.get(check.code), rows) for check in suite.checks)
         if bool(outcome.success) != all(result.ok for result in results):
             raise AssertionError(f"suite {suite.name}: the checkpoint and its results disagree")
         return results
 
-    def _checkpoint(self, suite: Suite) -> Any:
+    def _checkpoints(self, suite: Suite) -> tuple[Any, Any]:
+        """The suite's two checkpoints: for the verdict, and for the counts of a failure."""
         held = self._held.get(suite.name)
         if held is not None and held[0] == suite:
             return held[1]
@@ -75,11 +84,14 @@ class Gate:
         validation = self._context.validation_definitions.add(
             gx.ValidationDefinition(name=name, data=batch, suite=expectations)
         )
-        checkpoint = self._context.checkpoints.add(
-            gx.Checkpoint(name=name, validation_definitions=[validation], result_format=RESULT_FORMAT)
-        )
-        self._held[suite.name] = (suite, checkpoint)
-        return checkpoint
+        made = [
+            self._context.checkpoints.add(
+                gx.Checkpoint(name=f"{name}:{kind}", validation_definitions=[validation], result_format=wanted)
+            )
+            for kind, wanted in (("verdicts", VERDICTS), ("counts", COUNTS))
+        ]
+        self._held[suite.name] = (suite, (made[0], made[1]))
+        return made[0], made[1]
 
     def _expectation(self, check: Check) -> Any:
         e = self._gx.expectations
@@ -87,8 +99,6 @@ class Gate:
         match check.kind:
             case "columns":
                 return e.ExpectTableColumnsToMatchOrderedList(column_list=list(check.arguments["names"]), **common)
-            case "rows":
-                return e.ExpectTableRowCountToBeBetween(min_value=0, **common)
             case "not_null":
                 return e.ExpectColumnValuesToNotBeNull(column=check.columns[0], **common)
             case "accepted_values":
@@ -104,23 +114,21 @@ class Gate:
                 return e.ExpectColumnValuesToBeInSet(column=check.columns[0], value_set=[True], **common)
 
 
-def _result(suite: Suite, check: Check, item: Any) -> Result:
+def _result(suite: Suite, check: Check, item: Any, rows: int | None) -> Result:
     if item is None:
-        return Result(suite.table, suite.layer, check.code, False, check.severity, 0, 0, "the check did not run")
+        return Result(suite.table, suite.layer, check.code, False, check.severity, rows, None, "the check did not run")
     found = item.result or {}
     raised = item.exception_info or {}
     broken = bool(raised.get("raised_exception")) or any(
         isinstance(value, dict) and value.get("raised_exception") for value in raised.values()
     )
-    # Only a row count is a number that says nothing about any row.
-    checked = found.get("observed_value", 0) if check.kind == "rows" else found.get("element_count", 0)
     return Result(
         suite.table,
         suite.layer,
         check.code,
         bool(item.success),
         check.severity,
-        int(checked or 0),
-        int(found.get("unexpected_count") or 0),
+        rows if rows is not None else found.get("element_count"),
+        0 if item.success else found.get("unexpected_count"),
         "the check could not be evaluated" if broken else "",
     )

@@ -19,15 +19,15 @@ FOLDER = "_quality"
 
 @dataclass(frozen=True)
 class Result:
-    """One check's outcome. `checked` and `failing` count rows; `detail` names columns or an error's type."""
+    """One check's outcome. `checked` and `failing` count rows, None where nobody counted; `detail` says what broke."""
 
     table: str
     layer: str
     code: str
     ok: bool
     severity: Severity
-    checked: int
-    failing: int
+    checked: int | None
+    failing: int | None
     detail: str = ""
 
     @property

@@ -52,6 +52,7 @@ class BatchStack:
 
     def published(self, mart: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Rows of a mart as readers see them, sorted, by deltalake and without the JVM."""
+        import pyarrow
         from deltalake import DeltaTable, QueryBuilder
 
         table = self.manifest().tables[mart]
@@ -60,7 +61,7 @@ class BatchStack:
         rows = (
             QueryBuilder().register("mart", opened).execute(f"select {listed} from mart order by {listed}").read_all()
         )
-        return [tuple(row.values()) for row in rows.to_pylist()]
+        return [tuple(row.values()) for row in pyarrow.table(rows).to_pylist()]
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All published marts with all their columns."""

@@ -1,4 +1,4 @@
-{{ config(unique_key=['tenant_id', 'event_id', 'decided_for']) }}
+{{ config(unique_key=['tenant_id', 'event_id', 'decided_for'], meta={'insert_only': true}) }}
 
 with
 

@@ -1,4 +1,4 @@
-{{ config(unique_key=['tenant_id', 'event_id', 'refunded_at']) }}
+{{ config(unique_key=['tenant_id', 'event_id', 'refunded_at'], meta={'insert_only': true}) }}
 
 with
 

@@ -23,7 +23,7 @@ def test_every_mart_compiles() -> None:
     for mart in found:
         kinds = {check.kind for check in suites.for_mart(mart).checks}
         assert "tenant_id" in mart.columns
-        assert {"columns", "rows", "unique_together", "not_null"} <= kinds
+        assert {"columns", "unique_together", "not_null"} <= kinds
 
 
 def test_every_mart_has_its_model() -> None:
