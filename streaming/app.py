@@ -34,7 +34,7 @@ _TICK_S = 0.5
 
 
 def run(settings: Settings) -> None:
-    """Stream until SIGTERM or SIGINT, then stop after the batch that runs. Raises LeaseHeld when another one streams."""
+    """Stream until SIGTERM or SIGINT, then stop after the batch that runs. Raises LeaseHeld when another streams."""
     stop = threading.Event()
 
     def asked(_: int, __: FrameType | None) -> None:
@@ -139,7 +139,7 @@ class Stream:
             self._flushed_at = now
             try:
                 self._batches.flush()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever Spark throws, the stream goes on
                 # The lines wait; the commits hold them anyway.
                 _log.warning("ledger not flushed", kind=type(error).__name__)
         if now - self._lag_at >= self._own.lag_s:

@@ -1,5 +1,6 @@
-"""Step 8 for append contracts: two records are one event when tenant and event id are equal and their event times differ
-by at most the lateness. The first in raw's order is applied; a copy is a duplicate, or a conflict when it says otherwise.
+"""Step 8 for append contracts: two records are one event when tenant and event id are equal and their event times
+differ by at most the lateness. The first in raw's order is applied; a copy is a duplicate, or a conflict when it says
+something else.
 
 Only silver rows in the reach of the batch's event times are looked at. Late records have a reach of their own, so one
 from long ago does not widen everybody's.
@@ -95,8 +96,8 @@ def _prior(
 
 
 def _fold(reach: int) -> str:
-    """What is applied for one id: what silver has (it sorts first, its place being null), then, in raw's order, each copy
-    that is near none before it."""
+    """What is applied for one id: what silver has (it sorts first, its place being null), then, in raw's order, each
+    copy that is near none before it."""
     nothing = "CAST(array() AS ARRAY<STRUCT<place: STRUCT<b: BIGINT, p: INT, o: BIGINT>, ms: BIGINT, digest: STRING>>)"
     near = f"exists(acc, a -> abs(a.ms - r.ms) <= {reach})"
     return (

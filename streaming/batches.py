@@ -200,7 +200,7 @@ class Batches:
             self.flush()
             worker.resume()
             worker.open(positions.flushed_versions(self._shop.lake).get(worker.contract.id, -1))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one contract's trouble, whatever it is, stays its own
             worker.halt(failures.named(error, worker.contract.id))
 
     def _retry_parked(self) -> None:

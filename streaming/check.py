@@ -22,7 +22,7 @@ Failure = tuple[str, str, str]
 
 
 def checked(rows: DataFrame, contract: Contract, verdicts: Mapping[int, Resolved], own: StreamingSettings) -> DataFrame:
-    """Rows of `project` with `_code` and `_path` (null when fine), `_warnings` and `_digest` filled, helpers dropped."""
+    """Rows of `project` with `_code` and `_path` (null when fine), `_warnings` and `_digest`, and no helpers."""
     from pyspark.sql import functions as F
 
     failures = [*framing(contract, verdicts, own), *_content(contract, own)]

@@ -1,6 +1,7 @@
 """The command log: commands on one topic, answers on another. The first verbs: ping, flush-ledger, catch-up.
 
-A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run twice.
+A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run
+twice.
 """
 
 from __future__ import annotations
@@ -92,6 +93,6 @@ def answer(value: bytes | None, known: Mapping[str, Verb]) -> dict[str, Any] | N
         return {"id": identity, "ok": True, "result": verb(found.get("arguments") or {})}
     except CaudalError as error:
         return {"id": identity, "ok": False, "error": error.facts()}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an answer must be given whatever happened
         _log.warning("command failed", verb=name, kind=type(error).__name__)
         return {"id": identity, "ok": False, "error": {"code": "CDL-UNEXPECTED", "what": type(error).__name__}}

@@ -133,7 +133,7 @@ class Ledger:
         if not rows:
             return
         schema = ", ".join(f"`{column.name}` {column.spark_type}" for column in columns)
-        frame = self._spark.createDataFrame([tuple(row[c.name] for c in columns) for row in rows], schema)  # type: ignore[arg-type]
+        frame = self._spark.createDataFrame([tuple(row[c.name] for c in columns) for row in rows], schema)
         frame.coalesce(1).write.format("delta").mode("append").save(self._lake.spark_table(*table))
 
 

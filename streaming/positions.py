@@ -27,7 +27,8 @@ class SilverPosition:
     """`covered` is the highest raw batch in the table's present content, 0 for none.
 
     `generation` is the version of the last RESTORE (0: none); `stored_generation` the one that the table remembers.
-    `unflushed` are commits, oldest first, whose facts the ledger table may lack; `undone` those that a RESTORE took back.
+    `unflushed` are commits, oldest first, whose facts the ledger table may lack; `undone` those that a RESTORE took
+    back.
     """
 
     version: int

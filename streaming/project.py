@@ -14,6 +14,7 @@ from streaming.writers import Writer
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType
 
 _META: Mapping[str, str] = {
     "_origin_source": "_decoded.record.origin.source",
@@ -112,7 +113,7 @@ def _tokens(contract: Contract, present: Sequence[str]) -> Column:
             entries.append(
                 F.transform(
                     value,
-                    lambda item, i, name=pii.name: F.struct(  # type: ignore[misc]
+                    lambda item, i, name=pii.name: F.struct(
                         F.concat(F.lit(f"{name}["), i.cast("string"), F.lit("]")).alias("key"),
                         item["token"].alias("value"),
                     ),
@@ -129,7 +130,7 @@ def _no_types(contract: Contract) -> dict[str, str]:
     return dict.fromkeys((*contract.key, *contract.sequence), "STRING")
 
 
-def _parsed(spark_type: str):  # type: ignore[no-untyped-def]
+def _parsed(spark_type: str) -> DataType:
     from pyspark.sql.types import _parse_datatype_string
 
     return _parse_datatype_string(spark_type)

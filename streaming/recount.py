@@ -102,7 +102,9 @@ class Recount:
             for line in commit.lines:
                 lines.pop((number, line.batch), None)
         facts = [
-            Facts(batch, contract.id, **counts) for (_, batch), counts in sorted(lines.items()) if any(counts.values())
+            Facts(batch, contract.id, *(counts[name] for name in COUNTS))
+            for (_, batch), counts in sorted(lines.items())
+            if any(counts.values())
         ]
         return Pinned(
             contract, version, at.covered, tuple(facts), tuple(sorted(key for key, n in waiting.items() if n > 0))
@@ -110,9 +112,9 @@ class Recount:
 
     def _parked(self, contract: Contract, flushed: int) -> dict[tuple[int, int, int], int]:
         rows = self.query.rows(
-            "SELECT first_batch, batch, schema_id, sum(records) AS n FROM (SELECT DISTINCT first_batch, batch, schema_id, "
-            f"records, silver_version FROM parked WHERE contract = '{contract.id}' AND silver_version <= {flushed}) "
-            "GROUP BY first_batch, batch, schema_id"
+            "SELECT first_batch, batch, schema_id, sum(records) AS n FROM (SELECT DISTINCT first_batch, batch, "
+            f"schema_id, records, silver_version FROM parked WHERE contract = '{contract.id}' "
+            f"AND silver_version <= {flushed}) GROUP BY first_batch, batch, schema_id"
         )
         return {(row["first_batch"], row["batch"], row["schema_id"]): int(row["n"]) for row in rows}
 
@@ -174,8 +176,8 @@ class Recount:
             found.say(f"{name}: {dead} dead letters, {total['dead_letter']} in the ledger")
         both = int(
             self.query.one(
-                f"SELECT count(*) FROM {table} s LEFT SEMI JOIN dead d ON d.contract = '{name}' AND s.\"_topic\" = d.topic "
-                'AND s."_partition" = d."partition" AND s."_offset" = d."offset"'
+                f"SELECT count(*) FROM {table} s LEFT SEMI JOIN dead d ON d.contract = '{name}' "
+                'AND s."_topic" = d.topic AND s."_partition" = d."partition" AND s."_offset" = d."offset"'
             )
         )
         if both:
@@ -188,8 +190,9 @@ class Recount:
         """Distinct dead letters up to the cut whose record is in raw."""
         return int(
             self.query.one(
-                'SELECT count(*) FROM (SELECT DISTINCT d.topic, d."partition", d."offset" FROM dead d LEFT SEMI JOIN raw r '
-                'ON d.topic = r.topic AND d."partition" = r."partition" AND d."offset" = r."offset" '
+                'SELECT count(*) FROM (SELECT DISTINCT d.topic, d."partition", d."offset" FROM dead d '
+                'LEFT SEMI JOIN raw r ON d.topic = r.topic AND d."partition" = r."partition" '
+                'AND d."offset" = r."offset" '
                 f"WHERE d.contract = '{pinned.contract.id}' AND d.\"_batch\" <= {pinned.cut})"
             )
         )

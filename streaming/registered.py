@@ -34,7 +34,7 @@ def keep(spark: SparkSession, lake: Lake, writers: Iterable[Writer], batch: int)
     """Append writer schemas. Readers take any row of an id: all rows of an id say the same."""
     rows = [(w.schema_id, w.fingerprint, w.text, w.contract, w.version, batch) for w in writers]
     schema = ", ".join(f"`{column.name}` {column.spark_type}" for column in COLUMNS)
-    frame = spark.createDataFrame(rows, schema)  # type: ignore[arg-type]
+    frame = spark.createDataFrame(rows, schema)
     frame.coalesce(1).write.format("delta").mode("append").save(lake.spark_table(*RAW_SCHEMAS))
 
 
@@ -43,7 +43,7 @@ PATIENCE_S = 2.0
 
 
 class SchemaRegistry:
-    """The registry through the client that all stages use. Calls run beside the batch, so a hanging one holds nothing."""
+    """The registry through the client that all stages use. Calls run beside the batch: a hanging one holds nothing."""
 
     def __init__(self, settings: Settings) -> None:
         from schemas.registry.client import make

@@ -18,7 +18,8 @@ SUPERSEDED = "superseded"
 
 
 def classified(session: SparkSession, rows: DataFrame, path: str, contract: Contract) -> DataFrame:
-    """Rows with `_state` (applied, duplicate, superseded; null for those with a `_code`) and `_known` (the key has a row).
+    """Rows with `_state` (applied, duplicate, superseded; null where there is a `_code`) and `_known` (the key has a
+    row).
 
     `duplicate` is the event id of the row met or of a preferred record of the same rows; else an older one is
     `superseded`. At most one row of each key is applied.

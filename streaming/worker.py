@@ -171,7 +171,7 @@ class Worker:
             self._bring(piece, raw_at_ms)
         except CaudalError as error:
             self.halt(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see the comment
             # Whatever Spark throws: the contract stops, its rows stay in raw, and it is tried again.
             self.halt(failures.named(error, f"{self.contract.id}, batch {piece.batch}"))
 

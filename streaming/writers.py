@@ -112,9 +112,9 @@ class Writers:
             writer = self._ask(contract, schema_id)
         if writer is None:
             return Resolved("waits")
-        if writer.contract == contract.id and writer.version is not None:
-            if writer.version > contract.latest.number:
-                return Resolved("waits", writer)
+        newer = writer.version is not None and writer.version > contract.latest.number
+        if writer.contract == contract.id and newer:
+            return Resolved("waits", writer)
         path = unsealed(contract, json.loads(writer.text))
         if path is not None:
             return Resolved("plaintext", writer, path)

@@ -123,7 +123,7 @@ class Bench:
 
     def ledger(self, contract: str) -> dict[str, int]:
         """Sums of a contract's ledger lines, zeros left out."""
-        names = "read applied duplicate superseded dead_letter parked late suppressed".split()
+        names = ["read", "applied", "duplicate", "superseded", "dead_letter", "parked", "late", "suppressed"]
         query = Query(self.lake)
         query.table("t", "ops", "ledger")
         [row] = query.rows(

@@ -71,18 +71,18 @@ def test_bad_records_are_told_apart_and_the_rest_flows(spark: SparkSession, offl
     letters = Counter(code for code, _ in bench.dead_letters())
     assert Counter({code: len(values) for code, values in bad.items()}) + Counter(["CDL-NULL"]) == letters
     assert ("CDL-PLAINTEXT", "customer_cpf") in bench.dead_letters()
-    assert [{"event_id": "e0", "customer_cpf": "***.***.***-09"}] == bench.silver(PAY, "event_id, customer_cpf")
-    assert 1 == len(bench.silver(ORDER))
+    assert bench.silver(PAY, "event_id, customer_cpf") == [{"event_id": "e0", "customer_cpf": "***.***.***-09"}]
+    assert len(bench.silver(ORDER)) == 1
     n_bad = sum(len(values) for values in bad.values())
     assert {"read": n_bad + 2, "applied": 1, "dead_letter": n_bad, "parked": 1} == bench.ledger(PAY)
-    assert [] == bench.findings()
+    assert bench.findings() == []
 
     # Still unknown after a restart: it goes on waiting. Then the registry knows it, and the record is decided from raw.
     bench.restart()
-    assert 1 == bench.ledger(PAY)["parked"]
+    assert bench.ledger(PAY)["parked"] == 1
     bench.registry.schemas[LATER_ID] = Registered(compact(contract.latest.wire), (("elsewhere", 2),))
     bench.batches.tend()
     bench.batches.flush()
     assert {"read": n_bad + 2, "applied": 2, "dead_letter": n_bad} == bench.ledger(PAY)
-    assert ["e0", "e4"] == sorted(row["event_id"] for row in bench.silver(PAY, "event_id"))
-    assert [] == bench.findings()
+    assert sorted(row["event_id"] for row in bench.silver(PAY, "event_id")) == ["e0", "e4"]
+    assert bench.findings() == []

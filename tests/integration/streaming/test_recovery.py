@@ -61,30 +61,33 @@ def test_versions_and_restores_lose_nothing(spark: SparkSession, offline_setting
     cdc = second(KNOWN[ACCOUNT])
     bench.released[ACCOUNT] = cdc = Released(cdc.contract, {1: KNOWN[ACCOUNT].ids[1], 2: 7778})
     bench.batch([early, event(2), account(2, 12, "d", 2), account(3, 11, "u", 1)])
-    assert 1 == bench.ledger(ORDER)["parked"]
+    assert bench.ledger(ORDER)["parked"] == 1
     halted = {name: w.halted.code for name, w in bench.batches.workers.items() if w.halted}
-    assert {ACCOUNT: "CDL-UNKNOWN-ID"} == halted
+    assert halted == {ACCOUNT: "CDL-UNKNOWN-ID"}
     assert not bench.release(newer)
     assert not bench.release(cdc)
     bench.batch([order(3, 1), order(4, 2, added_later=6), event(3)])
-    assert {"o1": None, "o2": 5, "o3": None, "o4": 6} == {
-        r["order_id"]: r["added_later"] for r in bench.silver(ORDER, "order_id, added_later")
+    assert {r["order_id"]: r["added_later"] for r in bench.silver(ORDER, "order_id, added_later")} == {
+        "o1": None,
+        "o2": 5,
+        "o3": None,
+        "o4": 6,
     }
     [latest] = bench.silver(ACCOUNT, "event_id, _sequence, _deleted_at, _op")
-    assert ("a2", 12, "d", True) == (
+    assert (
         latest["event_id"], latest["_sequence"], latest["_op"], latest["_deleted_at"] is not None
-    )  # fmt: skip
-    assert {"read": 3, "applied": 2, "superseded": 1} == bench.ledger(ACCOUNT)
-    assert [] == bench.findings()
+    ) == ("a2", 12, "d", True)  # fmt: skip
+    assert bench.ledger(ACCOUNT) == {"read": 3, "applied": 2, "superseded": 1}
+    assert bench.findings() == []
 
     # Somebody restores a table to an older version: transaction ids are not undone by that, yet nothing is skipped.
     before = bench.silver(EVENT, "event_id, _batch, _offset", "event_id")
     spark.sql(f"RESTORE TABLE delta.`{bench.lake.spark_table('silver', 'product_event')}` TO VERSION AS OF 1")
-    assert 1 == len(bench.silver(EVENT))
+    assert len(bench.silver(EVENT)) == 1
     bench.restart()
     bench.batches.flush()
     assert before == bench.silver(EVENT, "event_id, _batch, _offset", "event_id")
-    assert {"read": 3, "applied": 3} == bench.ledger(EVENT)
+    assert bench.ledger(EVENT) == {"read": 3, "applied": 3}
     bench.batch([event(3), event(4)])
-    assert {"read": 5, "applied": 4, "duplicate": 1} == bench.ledger(EVENT)
-    assert [] == bench.findings()
+    assert bench.ledger(EVENT) == {"read": 5, "applied": 4, "duplicate": 1}
+    assert bench.findings() == []

@@ -86,7 +86,7 @@ def test_silver_equals_the_reference(
     for number, batch in enumerate(batches):
         # Two upsert contracts at once: their MERGEs run side by side, each in a session of its own.
         bench.batch([m for e in batch for m in (refund(bench, e), order(bench, e), order(bench, e, CUSTOMER))])
-        assert [None] * 3 == [worker.halted for worker in bench.batches.workers.values()]
+        assert [worker.halted for worker in bench.batches.workers.values()] == [None] * 3
         if number == 0:
             bench.restart()
 
@@ -122,4 +122,4 @@ def test_silver_equals_the_reference(
         assert wanted.counts == {
             name: n for name, n in ledger.items() if name in ("applied", "duplicate", "superseded")
         }
-    assert [] == bench.findings()
+    assert bench.findings() == []

@@ -46,7 +46,7 @@ def test_facts_travel_through_a_commit_unchanged() -> None:
     assert commit == silver_commit(commit.text())
     raw = RawCommit(7, {"a.b": {0: 8, 1: 3}})
     assert raw == raw_commit(raw.text())
-    assert (None, None, None) == (silver_commit(raw.text()), raw_commit("{"), silver_commit(None))
+    assert (silver_commit(raw.text()), raw_commit("{"), silver_commit(None)) == (None, None, None)
 
 
 def test_a_line_that_does_not_balance_is_refused() -> None:
@@ -61,14 +61,14 @@ def test_a_line_that_does_not_balance_is_refused() -> None:
 def test_every_partition_has_a_starting_offset() -> None:
     """Spark wants all partitions named: those that raw never saw begin at their beginning."""
     found = json.loads(starting_offsets({"t": [0, 1], "new": [0]}, {"t": {0: 5}, "gone": {0: 1}}))
-    assert {"t": {"0": 5, "1": -2}, "new": {"0": -2}} == found
+    assert found == {"t": {"0": 5, "1": -2}, "new": {"0": -2}}
 
 
 def test_end_offsets_only_grow_by_what_a_batch_holds() -> None:
     """Partitions without records in the batch keep their end."""
     parts = {"t": TopicPart({1: 2}, {0: (5, 7)})}
-    assert {"t": {0: 7, 1: 4}, "u": {0: 1}} == _further({"t": {0: 5, 1: 4}, "u": {0: 1}}, parts)
-    assert {"t": 3, "v": 2} == behind({"t": {0: 8, 1: 6}, "v": {0: 2}}, {"t": {0: 7, 1: 4}})
+    assert _further({"t": {0: 5, 1: 4}, "u": {0: 1}}, parts) == {"t": {0: 7, 1: 4}, "u": {0: 1}}
+    assert behind({"t": {0: 8, 1: 6}, "v": {0: 2}}, {"t": {0: 7, 1: 4}}) == {"t": 3, "v": 2}
 
 
 def test_ids_that_cannot_be_used_yet_wait() -> None:
@@ -76,23 +76,23 @@ def test_ids_that_cannot_be_used_yet_wait() -> None:
     registry, now = Registry(), [0.0]
     writers = Writers(registry, lambda reader, writer: True, monotonic=lambda: now[0])
     writers.release(PAY.contract, PAY.ids)
-    assert "decodes" == writers.resolve(PAY.contract, PAY.ids[1]).verdict
+    assert writers.resolve(PAY.contract, PAY.ids[1]).verdict == "decodes"
     registry.away = True
-    assert "waits" == writers.resolve(PAY.contract, 77).verdict
+    assert writers.resolve(PAY.contract, 77).verdict == "waits"
     registry.away = False
-    assert ("waits", 1) == (writers.resolve(PAY.contract, 77).verdict, registry.asked)
+    assert (writers.resolve(PAY.contract, 77).verdict, registry.asked) == ("waits", 1)
     now[0] = 10.0
     wire = compact(PAY.contract.latest.wire)
     registry.schemas[77] = Registered(wire, ((PAY.contract.registry_subject, 2),))
-    assert "waits" == writers.resolve(PAY.contract, 77).verdict
+    assert writers.resolve(PAY.contract, 77).verdict == "waits"
     registry.schemas[78] = Registered(wire, (("other", 1),))
-    assert "decodes" == writers.resolve(PAY.contract, 78).verdict
-    assert [77, 78] == [w.schema_id for w in writers.unkept([77, 78])]
+    assert writers.resolve(PAY.contract, 78).verdict == "decodes"
+    assert [w.schema_id for w in writers.unkept([77, 78])] == [77, 78]
 
 
 def test_a_schema_with_a_personal_field_in_clear_is_plaintext() -> None:
     """The contract's own schema, which a producer that does not seal would write, names its first personal field."""
-    assert "customer_cpf" == unsealed(PAY.contract, PAY.contract.latest.avsc)
+    assert unsealed(PAY.contract, PAY.contract.latest.avsc) == "customer_cpf"
     assert all(unsealed(one.contract, one.contract.latest.wire) is None for one in KNOWN.values())
 
 
@@ -102,7 +102,7 @@ def test_another_record_name_is_incompatible() -> None:
     renamed = {**PAY.contract.latest.wire, "name": "Other"}
     registry.schemas[5] = Registered(compact(renamed), (("other", 1),))
     writers = Writers(registry, lambda reader, writer: True)
-    assert "incompatible" == writers.resolve(PAY.contract, 5).verdict
+    assert writers.resolve(PAY.contract, 5).verdict == "incompatible"
 
 
 def test_the_sentinel_never_equals_a_shift_of_itself() -> None:
@@ -122,7 +122,7 @@ def test_references_are_written_out_where_first_used() -> None:
     }
     found = inlined(schema, {"n.Address": address})
     assert ["null", address] == found["fields"][0]["type"]
-    assert "n.Address" == found["fields"][1]["type"]
+    assert found["fields"][1]["type"] == "n.Address"
 
 
 def test_failures_keep_their_kind_and_never_their_text() -> None:
@@ -131,7 +131,7 @@ def test_failures_keep_their_kind_and_never_their_text() -> None:
     named = failures.named(RuntimeError(text), "here")
     assert "529" not in str(named)
     assert "SOME_CONDITION" in named.why
-    assert "CDL-DISK-FULL" == failures.named(OSError("No space left on device"), "here").code
+    assert failures.named(OSError("No space left on device"), "here").code == "CDL-DISK-FULL"
     assert isinstance(failures.of_query(RuntimeError("[KAFKA_DATA_LOSS.X] gone"), "q"), DataLoss)
     assert isinstance(failures.of_query(RuntimeError("x"), "q"), QueryFailed)
 
@@ -143,15 +143,15 @@ def test_commands_are_answered_by_id() -> None:
         raise RuntimeError("no")
 
     known = {"ping": lambda _: {"batch": 3}, "broken": broken}
-    assert {"id": "1", "ok": True, "result": {"batch": 3}} == answer(b'{"id":"1","verb":"ping"}', known)
+    assert answer(b'{"id":"1","verb":"ping"}', known) == {"id": "1", "ok": True, "result": {"batch": 3}}
     refused = answer(b'{"id":"2","verb":"broken"}', known)
     assert refused is not None
-    assert (False, "CDL-UNEXPECTED") == (refused["ok"], refused["error"]["code"])
-    assert (None, None) == (answer(b'{"id":"3","verb":"retrain"}', known), answer(b"{", known))
+    assert (refused["ok"], refused["error"]["code"]) == (False, "CDL-UNEXPECTED")
+    assert (answer(b'{"id":"3","verb":"retrain"}', known), answer(b"{", known)) == (None, None)
 
 
 def test_column_types_are_read_from_the_log() -> None:
     """Delta's schema JSON as Spark writes types, nested ones included."""
     struct = {"type": "struct", "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "decimal(18,2)"}]}
-    assert "ARRAY<STRUCT<a: BIGINT, b: DECIMAL(18,2)>>" == _sql({"type": "array", "elementType": struct})
-    assert "MAP<STRING, BINARY>" == _sql({"type": "map", "keyType": "string", "valueType": "binary"})
+    assert _sql({"type": "array", "elementType": struct}) == "ARRAY<STRUCT<a: BIGINT, b: DECIMAL(18,2)>>"
+    assert _sql({"type": "map", "keyType": "string", "valueType": "binary"}) == "MAP<STRING, BINARY>"
