@@ -19,8 +19,9 @@ from caudal.lake import Lake
 from caudal.proof import Check
 from caudal.settings import Settings
 from privacy.normalise import valid_cpf
+from privacy.scan_parquet import decoded
 from privacy.scan_search import Needles
-from privacy.scan_stores import Away, Budget, Piece, Store, decoded, stores
+from privacy.scan_stores import Away, Budget, Piece, Store, stores
 from privacy.scan_values import Secret, patterns, sample, spellings
 from privacy.settings import PrivacySettings
 from privacy.vault import Vault
@@ -107,7 +108,7 @@ def _plant(secrets: Sequence[Secret]) -> Iterator[tuple[str, Sequence[Secret], l
         yield text("UTF-16", [f"x{value}x".encode(codec) for value in values], binary=True)
     yield text("an Avro record", [b"\x02\x16" + value.encode() + b"0\x00" for value in values], binary=True)
     if secrets:
-        yield "a Parquet column", secrets, list(decoded("scratch", _scratch_table(values)))
+        yield "a Parquet column", secrets, [Piece(column, data) for column, data in decoded(_scratch_table(values))]
 
 
 def _scratch_table(values: Sequence[str]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from caudal.lake import Lake, S3Lake
 from caudal.settings import Settings
+from privacy.scan_parquet import decoded
 
 # Read in another way: the broker's log through the broker, the lake (on disk or on our own S3 server) through its
 # tables. The vault is the one place that may know.
@@ -173,56 +174,11 @@ def redis(settings: Settings, budget: Budget) -> Iterator[Piece]:
         client.close()
 
 
-def decoded(name: str, data: bytes) -> Iterator[Piece]:
-    """Every value of a Parquet file, column by column, one value a line. Numbers are written in decimal."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    try:
-        table = parquet.read_table(io.BytesIO(data), use_threads=False)
-    except (pyarrow.ArrowException, OSError):
-        return  # its raw bytes are searched all the same
-    for column in table.column_names:
-        for chunk in table.column(column).chunks:
-            for leaf, values in _leaves(column, chunk):
-                yield Piece(f"{name} column {leaf}", values, binary=False, units=0)
-
-
-def _leaves(name: str, array: Any) -> Iterator[tuple[str, bytes]]:
-    import pyarrow
-    import pyarrow.compute as compute
-    from pyarrow import types
-
-    kind = array.type
-    if types.is_dictionary(kind):
-        yield from _leaves(name, array.dictionary)
-    elif types.is_map(kind):
-        yield from _leaves(f"{name}.key", array.keys)
-        yield from _leaves(f"{name}.value", array.items)
-    elif types.is_list(kind) or types.is_large_list(kind):
-        yield from _leaves(name, array.values)
-    elif types.is_struct(kind):
-        for number in range(kind.num_fields):
-            yield from _leaves(f"{name}.{kind.field(number).name}", array.field(number))
-    else:
-        if types.is_integer(kind) or types.is_decimal(kind):
-            array = compute.cast(array, pyarrow.string())
-        if types.is_large_string(array.type) or types.is_large_binary(array.type):
-            array = compute.cast(array, pyarrow.binary())
-        if types.is_string(array.type) or types.is_binary(array.type):
-            values = array.drop_null()
-            if len(values):
-                rows = pyarrow.ListArray.from_arrays(pyarrow.array([0, len(values)], pyarrow.int32()), values)
-                separator = pyarrow.scalar(b"\n" if types.is_binary(values.type) else "\n", values.type)
-                joined = compute.binary_join(rows, separator)[0].as_buffer()
-                yield name, joined.to_pybytes()
-
-
 def _parquet(name: str, data: bytes, budget: Budget) -> Iterator[Piece]:
-    for piece in decoded(name, data):
-        if not budget.take(len(piece.data)):
+    for column, values in decoded(data):
+        if not budget.take(len(values)):
             return
-        yield piece
+        yield Piece(f"{name} column {column}", values, units=0)
 
 
 @dataclass

@@ -5,7 +5,6 @@ with Publisher(settings, source="checkout") as publisher:
     publisher.flush()          # returns when Kafka has everything, raises NotDelivered otherwise
 """
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,12 @@ from caudal.settings import Settings
 from privacy.seal import Sealer
 from privacy.vault import Vault
 from producers.delivery import Delivery, OnDelivery
-from producers.encode import message_key
-from producers.errors import PublishError, RecordRefused, UnknownContract
+from producers.errors import RecordRefused, UnknownContract
 from producers.publish_contracts import Contracts, Feed
+from producers.publish_delete import prepare_delete
 from producers.publish_prepare import Headers, Origin, Prepared, Recipe, Refused
 from producers.settings import ProducersSettings
-from producers.validate import TYPE, Invalid, to_millis
+from producers.validate_values import TYPE, Invalid, to_millis
 
 if TYPE_CHECKING:
     from schemas.distribution import Released
@@ -199,30 +198,10 @@ class Publisher:
         `key` holds the contract's key fields; `sequence` is one value or a list, as the contract's `sequence` names
         them. Raises PublishError for an append contract, RecordRefused for a key that does not fit.
         """
-        contract = self._contracts.get(contract_id).contract
-        if contract.mode == "append":
-            raise PublishError("an append contract has no deletes", where=contract_id)
-        values = [key.get(name) for name in contract.key]
-        if any(value is None or value == "" for value in values) or set(key) - set(contract.key) or not event_id:
-            raise RecordRefused("CDL-NO-FIELD", ",".join(contract.key), contract=contract_id)
         now = self.clock.now_ms()
         observed = _one(observed_at, now, contract_id)
-        order = list(sequence) if isinstance(sequence, list | tuple) else [sequence]
-        prepared = Prepared(
-            contract_id=contract_id,
-            version=contract.latest.number,
-            tenant=str(key.get(contract.tenant, "")),
-            event_id=event_id,
-            key=message_key(values),
-            value=None,
-            headers=(
-                ("caudal-event-id", event_id.encode()),
-                ("caudal-sequence", json.dumps(order, separators=(",", ":")).encode()),
-                ("caudal-observed-at", str(observed).encode()),
-            ),
-            observed_at=observed,
-            published_at=now,
-        )
+        contract = self._contracts.get(contract_id).contract
+        prepared = prepare_delete(contract, key, sequence, event_id, observed, now)
         self._account(contract_id, [prepared])
         self.produce(prepared, on_delivery)
         return prepared

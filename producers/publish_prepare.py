@@ -10,7 +10,8 @@ from sqlglot import exp
 from privacy.seal import Sealer
 from producers.encode import compile_encoder, message_key
 from producers.errors import RecordRefused
-from producers.validate import NO_FIELD, Invalid, compile_validator
+from producers.validate import compile_validator
+from producers.validate_values import NO_FIELD, Invalid
 from schemas import rules
 from schemas.contract import Contract
 from schemas.wire import ORIGIN_FIELD, SUBJECT_REF, ref_columns

@@ -30,7 +30,7 @@ from producers.intake.errors import HttpRefused, busy
 from producers.intake.group import GroupCommit, Stamp, Verdict, summary
 from producers.publish import Publisher
 from producers.settings import ProducersSettings
-from producers.validate import Invalid, to_millis
+from producers.validate_values import Invalid, to_millis
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.encode import compile_encoder, decode, message_key
-from producers.validate import Invalid, compile_validator
+from producers.validate import compile_validator
+from producers.validate_values import Invalid
 
 MONEY = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
