@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from batch import cycle, pins, plan, project, record
+from batch import cycle, pins, plan, project, record, staging
 from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
 from batch.plan import GROUPS, LIVE
@@ -45,8 +45,15 @@ class Loop:
         self._works: dict[str, Work] = {}
 
     def learn(self, contracts: Iterable[Contract]) -> bool:
-        """Take in new or changed contracts: sources, staging and suites follow at once. True when anything changed."""
+        """Take in new or changed contracts: sources, staging and suites follow at once. True when anything changed.
+
+        As long as a contract that the marts need has not arrived nothing happens: they come one after the other.
+        """
         self._contracts.update({contract.id: contract for contract in contracts})
+        missing = project.needed(self._source) - {staging.model_name(one) for one in self._contracts.values()}
+        if missing:
+            _log.info("waiting for contracts", missing=sorted(missing))
+            return False
         digest = project.sync(
             self._source, self._copy, self.tools.lake.spark_table("gold", "").rstrip("/"), self._contracts.values()
         )

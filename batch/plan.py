@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-LIVE, FULL = "live", "full"
-GROUPS = (LIVE, FULL)
+from quality.marts import GROUPS
+
+LIVE, FULL = GROUPS
+CREATED = 0
+"""The version of a table's creation: streaming creates by DDL, so rows come with version 1."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Due:
 
 
 def moved(state: State, heads: Mapping[str, int]) -> bool:
-    """Whether silver holds anything that the group's gold does not."""
+    """Whether silver holds anything that the group's gold does not. A table that was just created holds nothing."""
     if state.published is None:
-        return any(table in heads for table in state.inputs)
+        return any(heads.get(table, CREATED) > CREATED for table in state.inputs)
     return any(heads.get(table, -1) > state.published.get(table, -1) for table in state.inputs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from batch.settings import BatchSettings
 from schemas.contract import Contract
 
 GENERATED = Path("models") / "staging"
+_STAGED = re.compile(r"ref\('(stg_\w+)'\)")
 # What a person's own dbt leaves behind is no part of the project.
 PASSED_OVER = ("target", "logs", "dbt_packages")
 
@@ -32,6 +34,15 @@ def source_dir(settings: BatchSettings) -> Path:
         where=str(choices[0]),
         fix="set batch.project_dir to a folder with a dbt_project.yml",
     )
+
+
+def needed(source: Path) -> frozenset[str]:
+    """The staging models that the project's own models read; without their contracts it cannot be parsed."""
+    found: set[str] = set()
+    for path in (source / "models").rglob("*.sql"):
+        if path.parent != source / GENERATED:
+            found.update(_STAGED.findall(path.read_text(encoding="utf-8")))
+    return frozenset(found)
 
 
 def sync(source: Path, target: Path, gold_root: str, contracts: Iterable[Contract]) -> str:

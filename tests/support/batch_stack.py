@@ -28,15 +28,18 @@ class BatchStack:
         self.spark, self.settings = spark, settings
         self.lake = Lake.open(settings)
         self.catalog: Catalog = load_catalog(settings.contracts_dir)
-        self.metrics = Metrics("batch")
+        self._writers: dict[str, SilverWriter] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """A loop that knows nothing but the lake, like that of a new process."""
         self.loop = Loop(
-            app.tools(settings, spark, self.metrics),
+            app.tools(self.settings, self.spark, Metrics("batch")),
             BatchSettings(full_every=1),
             QualitySettings(),
-            app.working_copy(settings),
+            app.working_copy(self.settings),
         )
         self.loop.learn(self.catalog.values())
-        self._writers: dict[str, SilverWriter] = {}
 
     def silver(self, contract: str) -> SilverWriter:
         """The writer of a contract's silver table, which is created at first use."""

@@ -37,3 +37,10 @@ def test_a_second_sync_changes_nothing_and_a_stray_file_goes(tmp_path: Path) -> 
     assert first == project.sync(source, tmp_path, "gold", catalog.values())
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.sql")}
     assert (tmp_path / "target" / "kept.json").exists()
+
+
+def test_the_contracts_that_the_marts_need_are_known() -> None:
+    """Parsing waits until each of these contracts has arrived."""
+    needed = project.needed(project.source_dir(BatchSettings()))
+    assert {"stg_commerce_order", "stg_payments_transaction", "stg_fraud_decision"} <= needed
+    assert "stg_fraud_label" not in needed
