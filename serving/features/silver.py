@@ -40,6 +40,8 @@ class AccountRow:
     tenant: str
     subject_ref: str
     opened_ms: int
+    partition: int
+    offset: int
 
 
 class Silver:
@@ -95,18 +97,19 @@ class Silver:
         """Openings of these people's accounts, closed ones too."""
         if not subjects:
             return []
-        sql = f"select tenant_id, subject_ref, opened_at from t where subject_ref in ({literals(subjects)})"
+        columns = "tenant_id, subject_ref, opened_at, _partition, _offset"
+        sql = f"select {columns} from t where subject_ref in ({literals(subjects)})"
         return [
-            AccountRow(r["tenant_id"], r["subject_ref"], facts.epoch_ms(r["opened_at"]))
+            AccountRow(r["tenant_id"], r["subject_ref"], facts.epoch_ms(r["opened_at"]), r["_partition"], r["_offset"])
             for r in self.query("silver", _table(self._spec.accounts), sql)
             if r["opened_at"] is not None
         ]
 
     def conflicts(self) -> list[Row]:
         """Payments that silver refused as conflicts (known event id, other content): the store has met them."""
-        sql = (
-            f"select partition, offset, schema_id from t where code = 'CDL-CONFLICT' and topic = '{self._spec.source}'"
-        )
+        # `offset` is a keyword of SQL, so the coordinates stand in quotes.
+        where = f"topic = '{self._spec.source}'"
+        sql = f"""select "partition", "offset", schema_id from t where code = 'CDL-CONFLICT' and {where}"""
         places = {(r["partition"], r["offset"]): r["schema_id"] for r in self.query("quarantine", "dead_letters", sql)}
         if not places:
             return []
@@ -115,7 +118,7 @@ class Silver:
         raw = self.query(
             "raw",
             "events",
-            f"select partition, offset, value from t where topic = '{self._spec.source}' and offset in ({offsets})",
+            f"""select "partition", "offset", value from t where {where} and "offset" in ({offsets})""",
         )
         out = []
         for row in raw:

@@ -115,20 +115,30 @@ def compare(spec: FeatureSpec, sample: Iterable[Sampled], truth: Truth, position
     verdicts: dict[tuple[str, str], list[LabelRow]] = {}
     for item in truth.labels:
         verdicts.setdefault((item.label.tenant, item.label.merchant_id), []).append(item)
-    opened: dict[tuple[str, str], list[int]] = {}
+    opened: dict[tuple[str, str], list[AccountRow]] = {}
     for account in truth.accounts:
-        opened.setdefault((account.tenant, account.subject_ref), []).append(account.opened_ms)
+        opened.setdefault((account.tenant, account.subject_ref), []).append(account)
     for one in sample:
         if one.gone:
             if one.events != state.EMPTY or one.labels:
                 out.findings.append(f"{one.shown}: erased, and still in the store")
             continue
         rows = events.get((one.entity.name, one.tenant, one.ref), [])
-        born = min(opened.get((one.tenant, one.ref), []), default=0) if one.entity.account_age else 0
+        born = _born(spec, one, opened.get((one.tenant, one.ref), []), positions)
         _compare_events(spec, one, rows, born, positions, out)
         if one.entity.risk_delay_ms:
             _compare_labels(spec, one, verdicts.get((one.tenant, one.ref), []), positions, out)
     return out
+
+
+def _born(spec: FeatureSpec, one: Sampled, accounts: list[AccountRow], positions: Mapping[str, int]) -> int:
+    """The account creation that the state must have; accounts beyond the store's position may be in it or not."""
+    if not one.entity.account_age:
+        return 0
+    held = state.header(one.events).born
+    met = [a.opened_ms for a in accounts if a.offset < positions.get(f"{spec.accounts}:{a.partition}", 0)]
+    every = min((a.opened_ms for a in accounts), default=0)
+    return held if held in (every, min(met, default=0)) else every
 
 
 def _compare_events(

@@ -145,6 +145,18 @@ def test_an_erased_person_that_is_still_there_is_found(install):
     assert any("erased" in finding for finding in features(install).findings)
 
 
+def test_an_account_beyond_the_store_may_be_unknown_to_it(install):
+    """An account that the scorer has not reached says nothing yet; one that it has reached must be known."""
+    ref = DeltaTable(install.lake.table("silver", "payments_account")).to_pyarrow_table()["subject_ref"][0].as_py()
+    key = state_key(TENANT, "customer", ref)
+    raw = bytearray(install.store._client.get(key))
+    raw[10:16] = bytes(6)
+    install.store._client.set(key, bytes(raw))
+    assert any("born differs" in finding for finding in features(install).findings)
+    install.store._one("HSET", "fs:1:positions", "payments.account:0", 0)
+    assert features(install).ok
+
+
 def test_what_silver_has_beyond_the_store_is_no_finding(install):
     """Payments that the scorer has not reached yet are in flight, not missing."""
     more = [(w, 0, 40 + n) for n, w in enumerate(_more(install))]
