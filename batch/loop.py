@@ -10,7 +10,7 @@ from pathlib import Path
 from batch import cycle, pins, plan, project, record, staging
 from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
-from batch.plan import GROUPS, LIVE
+from batch.plan import LIVE
 from batch.record import Record
 from batch.report import report_failure, report_published
 from batch.settings import BatchSettings
@@ -19,6 +19,7 @@ from batch.verify import chain
 from caudal import log
 from quality import marts as mart_files
 from quality import results, suites
+from quality.marts import GROUPS
 from quality.results import Result
 from quality.settings import QualitySettings
 from quality.suites import Suite

@@ -20,6 +20,7 @@ from caudal.lake import Lake
 from caudal.lease import Lease
 from caudal.metrics import Metrics
 from caudal.settings import Settings
+from quality.marts import GROUPS
 from quality.results import Result
 from schemas.load import load_catalog
 from schemas.manifest import load_current
@@ -32,7 +33,7 @@ def due(settings: Settings) -> tuple[plan.Due, ...]:
     heads = pins.versions(pins.Heads(lake).look(catalog.values()))
     manifest = load_current(lake)
     states: dict[str, plan.State] = {}
-    for group in plan.GROUPS:
+    for group in GROUPS:
         entry = manifest.groups.get(group) if manifest else None
         earlier = record.load(lake, entry.cycle) if entry else None
         inputs = earlier.inputs if earlier else tuple(contract.table for contract in catalog.values())
