@@ -118,6 +118,11 @@ def raw_commit(text: str | None) -> RawCommit | None:
     return RawCommit(int(found["batch"]), ends)
 
 
+def counted(batch: int, contract: str, counts: Mapping[str, Any]) -> Facts:
+    """A line from its counts by name."""
+    return replace(Facts(batch, contract), **{name: counts[name] for name in COUNTS})
+
+
 def totals(lines: Sequence[Facts]) -> dict[str, int]:
     """Sums of all counts."""
     return {name: sum(getattr(line, name) for line in lines) for name in COUNTS}

@@ -13,7 +13,7 @@ from caudal.lake import Lake
 from caudal.query import Query
 from schemas.contract import Contract
 from schemas.tables import column_of
-from streaming.facts import COUNTS, Facts
+from streaming.facts import COUNTS, Facts, counted
 from streaming.positions import silver_position
 from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RAW
 
@@ -102,9 +102,7 @@ class Recount:
             for line in commit.lines:
                 lines.pop((number, line.batch), None)
         facts = [
-            Facts(batch, contract.id, *(counts[name] for name in COUNTS))
-            for (_, batch), counts in sorted(lines.items())
-            if any(counts.values())
+            counted(batch, contract.id, counts) for (_, batch), counts in sorted(lines.items()) if any(counts.values())
         ]
         return Pinned(
             contract, version, at.covered, tuple(facts), tuple(sorted(key for key, n in waiting.items() if n > 0))

@@ -1,4 +1,4 @@
-"""Versions released live, tables restored, contracts halted: each is gone through without losing or doubling a record."""
+"""Versions released live, tables restored, contracts halted: no record is lost or doubled on the way."""
 
 from __future__ import annotations
 

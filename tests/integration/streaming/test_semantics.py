@@ -1,4 +1,4 @@
-"""Append and upsert against a plain-Python reference, under duplicates, shuffles, late records, deletes and restarts."""
+"""Append and upsert against a plain-Python reference, under duplicates, late records, deletes and restarts."""
 
 from __future__ import annotations
 
