@@ -75,9 +75,15 @@ class Alerts:
 
 
 def recent(file: Path, limit: int = 50) -> list[dict[str, Any]]:
-    """The latest alarms, newest first."""
+    """The latest alarms, newest first. A line that is being written is left for the next reading."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()[-limit:]
     except OSError:
         return []
-    return [json.loads(line) for line in reversed(lines) if line.startswith("{")]
+    found = []
+    for line in reversed(lines):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found

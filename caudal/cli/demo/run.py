@@ -67,8 +67,7 @@ class Demo:
         self._options, self._output = options, output
         self._set_up_s = prepare.setup_seconds(began)
         self._began = began - self._set_up_s
-        self._history = prepare.History(loaded, {**os.environ, **settings.environment(loaded)})
-        self._training = _Background(self._history.make)
+        self._training = _Background(self._train)
         self._supervisor = Supervisor(loaded, self._plan(loaded), say=say)
         self._settings = self._supervisor.settings
         self._lake = Lake.open(self._settings)
@@ -105,9 +104,12 @@ class Demo:
         return [*items, self._players(loaded)]
 
     def _players(self, loaded: Settings) -> Child:
-        child = stages.child("simulate", loaded.run_dir, env=_rates(loaded, self._options.rate))
         # A player that was told to end must not be started again.
-        return Child(**{**child.__dict__, "restart": False})
+        return stages.child("simulate", loaded.run_dir, env=_rates(loaded, self._options.rate), restart=False)
+
+    def _train(self) -> None:
+        # With the install's mark, so that a killed demo leaves nothing that the next start does not find.
+        prepare.History(self._settings, {**os.environ, **self._supervisor.environment()}).make()
 
     def _welcome(self) -> None:
         store = tokens.open_store(self._settings.data_dir)
