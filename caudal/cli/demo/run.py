@@ -77,7 +77,6 @@ class Demo:
     def play(self) -> int:
         """Start, watch until the end that was asked for, prove, stop, report."""
         with self._supervisor.signals(), self._supervisor:
-            self._training.start()
             if not self._supervisor.start():
                 return 130
             self._welcome()
@@ -101,7 +100,9 @@ class Demo:
         # The scorer decides from its first record on with the model that this very history trained.
         at = next(i for i, item in enumerate(items) if isinstance(item, Child) and item.name == "scorer")
         items.insert(at, Step("history and model", lambda _, stop: self._training.join(stop)))
-        return [*items, self._players(loaded)]
+        # Made beside the servers' start, but after left-behind processes were ended: it carries their mark.
+        begin = Step("history", lambda _, stop: self._training.start())
+        return [begin, *items, self._players(loaded)]
 
     def _players(self, loaded: Settings) -> Child:
         # A player that was told to end must not be started again.
