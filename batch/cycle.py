@@ -29,7 +29,7 @@ _log = log.get("batch")
 
 @dataclass(frozen=True)
 class Work:
-    """What a cycle works on. `inputs` are the silver tables that the group's marts read."""
+    """What a cycle works on. `inputs` are the silver tables that it pins and checks."""
 
     group: str
     contracts: Mapping[str, Contract]

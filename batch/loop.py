@@ -10,7 +10,7 @@ from pathlib import Path
 from batch import cycle, pins, plan, project, record, staging
 from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
-from batch.plan import LIVE
+from batch.plan import FULL, LIVE
 from batch.record import Record
 from batch.report import report_failure, report_published
 from batch.settings import BatchSettings
@@ -19,7 +19,7 @@ from batch.verify import chain
 from caudal import log
 from quality import marts as mart_files
 from quality import results, suites
-from quality.marts import GROUPS
+from quality.marts import GROUPS, Mart
 from quality.results import Result
 from quality.settings import QualitySettings
 from quality.suites import Suite
@@ -68,6 +68,7 @@ class Loop:
         self.tools.catalogue.pin(self._contracts.values(), pinned, {})
         self.tools.catalogue.publish(found, _versions(manifest))
         self.tools.transform.views()
+        inputs = self._inputs(found)
         for group in GROUPS:
             own = tuple(mart.name for mart in found if mart.group == group)
             self._works[group] = Work(
@@ -75,13 +76,23 @@ class Loop:
                 contracts=dict(self._contracts),
                 marts=found,
                 suites=self._suites,
-                inputs=self.tools.transform.inputs(own),
+                inputs=inputs[group],
                 checksums=self.tools.transform.checksums(own),
                 compact_files=self._settings.compact_files,
             )
         self._digest = digest
         _log.info("contracts taken in", contracts=sorted(self._contracts), marts=len(found))
         return True
+
+    def _inputs(self, marts: Iterable[Mart]) -> dict[str, frozenset[str]]:
+        """The silver tables of each group: those that its marts read, and for the full one those that no mart reads.
+
+        So every contract's checks run in some cycle, also those of a contract that has no mart yet.
+        """
+        named = {group: tuple(mart.name for mart in marts if mart.group == group) for group in GROUPS}
+        read = {group: self.tools.transform.inputs(own) for group, own in named.items()}
+        unread = {contract.table for contract in self._contracts.values()}.difference(*read.values())
+        return {**read, FULL: read[FULL] | unread}
 
     def work(self, group: str, *, rebuild: bool = False) -> Work:
         """What a cycle of the group works on."""
