@@ -17,6 +17,13 @@ from caudal.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# Serial collection has the smallest footprint on small heaps of one or two cores; the stack cache otherwise grows with
+# each generated class, so code space is bounded as well.
+JAVA_OPTIONS = (
+    "-XX:+UseSerialGC -XX:MaxMetaspaceSize=512m -XX:ReservedCodeCacheSize=192m -Xss4m"
+    " -Djava.net.preferIPv4Stack=true -Duser.timezone=UTC"
+)
+
 
 def session(settings: Settings, app: str, heap: str, conf: Mapping[str, str] | None = None) -> SparkSession:
     """Start (or return) this process's session, with Delta, Kafka, Avro and, for an S3 lake, s3a.
@@ -83,12 +90,7 @@ def _base(settings: Settings, scratch: Path) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         # Arrow is how data crosses into Python, when it must.
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # Serial collection has the smallest footprint on small heaps of one or two cores; the stack cache
-        # otherwise grows with each generated class, so code space is bounded as well.
-        "spark.driver.extraJavaOptions": (
-            "-XX:+UseSerialGC -XX:MaxMetaspaceSize=512m -XX:ReservedCodeCacheSize=192m -Xss4m"
-            " -Djava.net.preferIPv4Stack=true -Duser.timezone=UTC"
-        ),
+        "spark.driver.extraJavaOptions": JAVA_OPTIONS,
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from caudal import log
 from caudal.fault import crashpoint
 from schemas.distribution import Released
-from streaming import positions, raw, registered, tables
+from streaming import positions, raw, registered, session, tables
 from streaming.commit import Txn
 from streaming.facts import RawCommit
 from streaming.held import held
@@ -105,6 +105,8 @@ class Batches:
             if not parts:
                 return
             crashpoint("after-read")
+            small = sum(part.records for part in parts.values()) < shop.own.interpret_below
+            session.interpret((rows.sparkSession, *(worker.session for worker in self.workers.values())), small)
             self._keep_schemas(parts, number)
             facts = RawCommit(number, _further(self.raw.ends, parts))
             raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), Txn(f"{shop.own.query}/raw", number), facts)

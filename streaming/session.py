@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from caudal import spark
@@ -22,9 +23,30 @@ CONF = {
     # Empty batches between polls would only be noise.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     "spark.sql.streaming.metricsEnabled": "false",
+    # Small plans are interpreted; `interpret` decides for each batch anew.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 
 
 def start(settings: Settings) -> SparkSession:
     """The session of the streaming process."""
-    return spark.session(settings, "streaming", settings.spark.streaming_heap, CONF)
+    return spark.session(settings, "streaming", settings.spark.streaming_heap, {**CONF, **_local(settings)})
+
+
+def interpret(sessions: Iterable[SparkSession], small: bool) -> None:
+    """Turn code generation off for small batches and on for others, in every session that plans one."""
+    for session in sessions:
+        session.conf.set("spark.sql.codegen.wholeStage", str(not small).lower())
+        session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if small else "FALLBACK")
+
+
+def _local(settings: Settings) -> dict[str, str]:
+    """JVM options of a driver that shares two cores with the whole stack.
+
+    There, the second compiler took a third of the CPU of the first minutes, and garbage collections whose only reason
+    was a small class space a fifth; a cluster's long-lived driver keeps the JVM's own choices.
+    """
+    if not settings.spark.master.startswith("local"):
+        return {}
+    return {"spark.driver.extraJavaOptions": f"{spark.JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"}

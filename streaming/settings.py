@@ -10,12 +10,16 @@ class StreamingSettings(BaseModel):
 
     query: str = Field(default="main", description="name of this group of contracts; part of every txnAppId")
     trigger_s: float = Field(default=1.0, gt=0, description="seconds between batches when records keep coming")
-    # 20,000 records of a few hundred bytes stay far below a heap of 1 GiB, decoded and cached twice.
-    batch_records: int = Field(default=20_000, ge=1, description="most records of one micro-batch, all topics")
+    # What a batch costs before its first record is large, so a backlog goes in big steps. 50,000 records of a few hundred
+    # bytes, decoded and held twice, stay below half of a heap of 1 GiB; what does not fit goes to disk.
+    batch_records: int = Field(default=50_000, ge=1, description="most records of one micro-batch, all topics")
     catchup_records: int = Field(default=50_000, ge=1, description="records of one catch-up slice, about")
     # Small contracts mostly wait for the driver, so a few more than cores keep the cores busy.
     workers: int = Field(default=4, ge=1, description="contracts that work side by side")
     max_message_bytes: int = Field(default=1_000_000, ge=1, description="a longer value is CDL-TOO-LARGE")
+    # Compiling the code of a plan costs some 100 ms of a core for each stage, again whenever a number in it changes;
+    # interpreting it costs microseconds per record. Below this many records interpreting is cheaper.
+    interpret_below: int = Field(default=5_000, ge=0, description="batches with fewer records run without codegen")
     future_s: int = Field(default=300, ge=0, description="event_time may be this far after observed_at")
     park_retry_s: float = Field(default=30.0, gt=0, description="how often parked records are tried again")
     park_alarm_s: float = Field(default=600.0, gt=0, description="parked for longer than this raises an alarm")

@@ -56,7 +56,7 @@ def test_transactions_positions_and_tampering(spark: SparkSession, settings: Set
     """Committed records land once over two runs of the query; a raw or silver row that is taken or added is found."""
     contract: Contract = contracts.make(tmp_path, (), id=f"stream{uuid.uuid4().hex[:8]}.thing")
     one = Released(contract, {1: 50_001})
-    topics.ensure_for(settings, contract)
+    topics.ensure(settings, contract.topic, 2, {})
     send(settings, one, 0, 5, commit=True)
     send(settings, one, 5, 7, commit=False)
     send(settings, one, 12, 3, commit=True)
