@@ -35,7 +35,7 @@ class BatchStack:
         """A loop that knows nothing but the lake, like that of a new process."""
         self.loop = Loop(
             app.tools(self.settings, self.spark, Metrics("batch")),
-            BatchSettings(full_every=1),
+            BatchSettings(full_after_s=0.001),
             QualitySettings(),
             app.working_copy(self.settings),
         )

@@ -47,3 +47,10 @@ def test_a_table_that_appears_later_is_news() -> None:
     """An input that did not exist at the last cycle counts as moved when it does."""
     found = _due({"orders": 3}, {"orders": 3}, {"orders": 3, "accounts": 0}, live_since_full=5)
     assert (Due("full", "moved"),) == found
+
+
+def test_the_first_full_cycle_lets_the_live_one_go_first() -> None:
+    """Rows for the full group alone do not delay the first live gold, but they do not wait for ever either."""
+    assert _due(None, None, {"accounts": 3}) == ()
+    assert (Due("full", "first"),) == _due(None, None, {"accounts": 3}, seconds_since_full=240.0)
+    assert (Due("full", "first"),) == _due({"orders": 1}, None, {"orders": 1, "accounts": 3})
