@@ -10,7 +10,8 @@ class StreamingSettings(BaseModel):
 
     query: str = Field(default="main", description="name of this group of contracts; part of every txnAppId")
     trigger_s: float = Field(default=1.0, gt=0, description="seconds between batches when records keep coming")
-    # What a batch costs before its first record is large, so a backlog goes in big steps. 50,000 records of a few hundred
+    # What a batch costs before its first record is large, so a backlog goes in big steps. 50,000 records of a few
+    # hundred
     # bytes, decoded and held twice, stay below half of a heap of 1 GiB; what does not fit goes to disk.
     batch_records: int = Field(default=50_000, ge=1, description="most records of one micro-batch, all topics")
     catchup_records: int = Field(default=50_000, ge=1, description="records of one catch-up slice, about")
