@@ -47,6 +47,9 @@ class Batches:
             tables.create_fixed(self._shop.spark, self._shop.lake)
             self.raw = positions.raw_position(self._shop.lake)
             self._add(released)
+            for worker in self.workers.values():
+                # After a failed query nobody knows who saw its last batch; only raw and the tables do.
+                worker.behind = worker.covered < self.raw.batch
             self._catch_up_all()
 
     def release(self, released: Iterable[Released]) -> bool:
@@ -154,19 +157,22 @@ class Batches:
             writers.kept(unkept)
 
     def _add(self, released: Iterable[Released]) -> None:
-        flushed: dict[str, int] | None = None
+        new: list[Worker] = []
         for one in released:
             self._shop.writers.release(one.contract, one.ids)
             worker = self.workers.get(one.contract.id)
             if worker is not None:
                 worker.release(one)
-                continue
-            flushed = positions.flushed_versions(self._shop.lake) if flushed is None else flushed
-            worker = Worker(self._shop, one)
-            worker.open(flushed.get(one.contract.id, -1))
-            if self.raw.batch == 0:
-                worker.behind = False
-            self.workers[one.contract.id] = self._topics[one.contract.topic] = worker
+            else:
+                new.append(Worker(self._shop, one))
+        if not new:
+            return
+        flushed = positions.flushed_versions(self._shop.lake)
+        # Side by side: making or reading nine tables one after the other is most of a cold start.
+        list(self._pool.map(lambda worker: worker.open(flushed.get(worker.contract.id, -1)), new))
+        for worker in new:
+            worker.behind = worker.covered < self.raw.batch
+            self.workers[worker.contract.id] = self._topics[worker.contract.topic] = worker
 
     def _catch_up_all(self) -> None:
         """Bring every contract to raw's last batch; one look at raw tells who has anything to do."""
@@ -177,11 +183,15 @@ class Batches:
             row["topic"]: row["last"]
             for row in frame.groupBy("topic").agg({"_batch": "max"}).toDF("topic", "last").collect()
         }
+        late: list[Worker] = []
         for worker in self.workers.values():
-            if newest.get(worker.contract.topic, 0) <= worker.covered and worker.halted is None:
+            if worker.halted is not None:
+                continue
+            if newest.get(worker.contract.topic, 0) <= worker.covered:
                 worker.covered, worker.behind = max(worker.covered, upto), False
-            elif worker.behind and worker.halted is None:
-                worker.catch_up(upto)
+            elif worker.behind:
+                late.append(worker)
+        list(self._pool.map(lambda worker: worker.catch_up(upto), late))
 
     def _tend(self) -> None:
         now = time.monotonic()
