@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from caudal import log
 from caudal.fault import crashpoint
 from schemas.distribution import Released
-from streaming import positions, raw, registered, session, tables
+from streaming import failures, positions, raw, registered, session, tables
 from streaming.commit import Txn
 from streaming.facts import RawCommit
 from streaming.held import held
@@ -162,14 +163,14 @@ class Batches:
             self._shop.writers.release(one.contract, one.ids)
             worker = self.workers.get(one.contract.id)
             if worker is not None:
-                worker.release(one)
+                _alone(worker, partial(worker.release, one))
             else:
                 new.append(Worker(self._shop, one))
         if not new:
             return
         flushed = positions.flushed_versions(self._shop.lake)
         # Side by side: making or reading nine tables one after the other is most of a cold start.
-        list(self._pool.map(lambda worker: worker.open(flushed.get(worker.contract.id, -1)), new))
+        list(self._pool.map(lambda w: _alone(w, lambda: w.open(flushed.get(w.contract.id, -1))), new))
         for worker in new:
             worker.behind = worker.covered < self.raw.batch
             self.workers[worker.contract.id] = self._topics[worker.contract.topic] = worker
@@ -206,14 +207,10 @@ class Batches:
 
     def _reopen(self, worker: Worker) -> None:
         """Look at a halted contract's table anew; what other programs did to it is then known."""
-        from streaming import failures
-
-        try:
-            self.flush()
-            worker.resume()
-            worker.open(positions.flushed_versions(self._shop.lake).get(worker.contract.id, -1))
-        except Exception as error:  # noqa: BLE001 - one contract's trouble, whatever it is, stays its own
-            worker.halt(failures.named(error, worker.contract.id))
+        worker.resume()
+        self.flush()
+        flushed = positions.flushed_versions(self._shop.lake).get(worker.contract.id, -1)
+        _alone(worker, lambda: worker.open(flushed))
 
     def _retry_parked(self) -> None:
         self._parked_at = time.monotonic()
@@ -234,6 +231,14 @@ class Batches:
     def flush(self) -> int:
         """Bring the ledger table up to date; returns lines written."""
         return self._shop.ledger.flush()
+
+
+def _alone(worker: Worker, work: Callable[[], None]) -> None:
+    """Do something for one contract; when it fails, that contract is halted and nothing else happens."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - one contract's trouble, whatever it is, stays its own
+        worker.halt(failures.named(error, worker.contract.id))
 
 
 def _further(ends: Mapping[str, Mapping[int, int]], parts: Mapping[str, TopicPart]) -> dict[str, dict[int, int]]:

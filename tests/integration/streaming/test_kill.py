@@ -26,7 +26,8 @@ from tests.support.wire_records import framed, key_of, record
 
 pytestmark = [pytest.mark.spark, pytest.mark.kafka]
 ROOT = Path(__file__).resolve().parents[3]
-DEADLINE_S = 300.0
+# Far above what it takes, for machines that are busy with other things.
+DEADLINE_S = 600.0
 # In the everyday suite one kill where most is at stake; the others run with the slow ones.
 POINTS = [
     "after-silver",
@@ -72,7 +73,7 @@ def covered(settings: Settings, one: Released) -> int:
     return sum(line.read for _, commit in at.unflushed for line in commit.lines)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_loses_and_doubles_nothing(settings: Settings, tmp_path: Path, point: str) -> None:
     """Dies at the point with work pending, as its marker shows; the restarted process finishes it exactly once."""
