@@ -24,7 +24,7 @@ testing:
 	@deploy/setup/setup.sh test
 
 test: testing ## The whole suite (under 25 minutes on 2 cores)
-	@$(BIN)/pytest -m "not slow" $(ARGS)
+	@$(BIN)/pytest -m "not slow" tests/unit tests/contract tests/integration tests/e2e $(ARGS)
 
 check: testing ## Lint, types, import rules
 	@$(BIN)/ruff check .

@@ -60,7 +60,7 @@ mkdir -p "$(dirname "$stamp")"
 
 # 2. Packages, each checked against its hash. uv prints every download with its size.
 say "installing packages (about 1.2 GB on disk; the largest is pyspark)"
-"$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes -q -r deploy/setup/uv.txt
+"$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes -r deploy/setup/uv.txt >&2
 "$venv/bin/uv" pip install --python "$venv/bin/python" --require-hashes -r deploy/setup/requirements.txt >&2
 "$venv/bin/uv" pip install --python "$venv/bin/python" --no-deps --no-build-isolation -q -e . >&2
 
@@ -71,11 +71,11 @@ if ! "$venv/bin/python" -m caudal.local.java >/dev/null 2>&1; then
 fi
 
 # 4. Jars of Kafka and Spark, fetched once by the Ivy that pyspark brings.
-"$venv/bin/python" -m caudal.local.jars
+"$venv/bin/python" -m caudal.local.jars >&2
 
 # 5. What only the tests need. Without rights they skip and say so.
 if [ "$purpose" = test ]; then
-    "$venv/bin/python" -m caudal.local.jars --with s3
+    "$venv/bin/python" -m caudal.local.jars --with s3 >&2
     command -v chromium >/dev/null || install_package "Chromium, for the browser tests" chromium || true
 fi
 
