@@ -105,8 +105,8 @@ class Transform:
     def _invoke(self, manifest: Any, arguments: list[str], heard: Callable[[Any], None] | None = None) -> Any:
         from dbt.cli.main import dbtRunner
 
-        # The adapter's own loggers repeat what comes back as a result.
-        logging.getLogger("py4j").setLevel(logging.ERROR)
+        # pyspark logs each failed statement with its plan, which may quote a row; a result says what is needed.
+        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
         verb, *rest = arguments
         folders = ["--project-dir", str(self._project), "--profiles-dir", str(self._project)]
         threads = [] if verb == "parse" else ["--threads", str(self._threads)]

@@ -4,7 +4,7 @@ with
 
 orders as (
 
-    select * from {{ source('published', 'fct_orders') }}
+    select * from {{ source('published', 'published_fct_orders') }}
     where customer_ref is not null
 
 ),

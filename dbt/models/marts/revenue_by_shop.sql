@@ -1,14 +1,22 @@
 {{ config(unique_key=['tenant_id', 'ordered_date', 'currency'], meta={'delete_when': 'is_gone'}) }}
 
--- What only an increment reads is invisible when dbt parses:
--- depends_on: {{ ref('stg_commerce_order') }}
--- depends_on: {{ source('published', 'fct_orders') }}
-
 with
 
 orders as (
 
     select * from {{ ref('fct_orders') }}
+
+),
+
+silver as (
+
+    select * from {{ ref('stg_commerce_order') }}
+
+),
+
+before as (
+
+    select * from {{ source('published', 'published_fct_orders') }}
 
 ),
 
@@ -20,14 +28,8 @@ changed as (
         order_id,
         currency,
         cast(created_at as date) as ordered_date
-    from {{ ref('stg_commerce_order') }}
+    from silver
     {{ where_changed('commerce_order') }}
-
-),
-
-before as (
-
-    select * from {{ source('published', 'fct_orders') }}
 
 ),
 
