@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _log = log.get("streaming.worker")
-# Commits of a table from which on files are chosen by their statistics. Before, reading them all costs less than the
-# choice, which was a third of a small batch's planning; each commit adds a file or two.
-_SKIPPING_FROM = 400
 
 
 @dataclass(frozen=True)
@@ -170,9 +167,6 @@ class Worker:
             self._shop.metrics.gauge("caudal_halted", 0, contract=self.contract.id)
 
     def _guarded(self, piece: Slice, raw_at_ms: int | None) -> None:
-        # A catch-up reads raw itself, and raw is never small.
-        skipping = raw_at_ms is None or self._version >= _SKIPPING_FROM
-        self.session.conf.set("spark.databricks.delta.stats.skipping", str(skipping).lower())
         try:
             self._bring(piece, raw_at_ms)
         except CaudalError as error:
