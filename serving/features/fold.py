@@ -78,7 +78,7 @@ def fold(entity: Entity, state: bytes, label_state: bytes, as_of: int, own: int 
         if entity.risk_delay_ms:
             values += _risk(entity, window.ms, times, rows, frauds, as_of)
     if entity.since_last:
-        values.append(_since(times, rows, end, as_of, own))
+        values.append(_since(times, rows, first, end, as_of, own))
     if entity.account_age:
         values.append((as_of - head.born) / DAY_MS if 0 < head.born <= as_of else UNKNOWN)
     exact = head.horizon <= as_of - entity.lookback_ms or head.horizon == 0
@@ -112,9 +112,12 @@ def vector(spec: FeatureSpec, cents: int, as_of: int, folded: Mapping[str, Folde
     return tuple(values)
 
 
-def _since(times: Ints, rows: np.ndarray, end: int, as_of: int, own: int | None) -> float:
-    """Seconds to the latest other event that is not after `as_of`."""
-    for i in range(end - 1, -1, -1):
+def _since(times: Ints, rows: np.ndarray, first: int, end: int, as_of: int, own: int | None) -> float:
+    """Seconds to the latest other event in [first, end), the events that a replay finds again.
+
+    What lies before may still be in the state or not, so it must not show.
+    """
+    for i in range(end - 1, first - 1, -1):
         if own is None or (int(rows["id_hi"][i]) << 32 | int(rows["id_lo"][i])) != own:
             return (as_of - int(times[i])) / 1000
     return UNKNOWN

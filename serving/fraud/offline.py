@@ -140,9 +140,9 @@ def _group(entity: Entity, history: History, rows: Ints, held: dict[str, Ints | 
             out[f"{entity.name}.risk_{window.label}"] = frauds / np.maximum(known, 1)
     if entity.since_last:
         first_now = np.searchsorted(t, t, side="left")
-        before = np.where(first_now > 0, t - t[first_now - 1], 0) / 1000
+        before = np.where(first_now > 0, t - t[first_now - 1], entity.lookback_ms)
         out[f"{entity.name}.seconds_since_last"] = np.where(
-            end - first_now > 1, 0.0, np.where(first_now > 0, before, UNKNOWN)
+            end - first_now > 1, 0.0, np.where(before < entity.lookback_ms, before / 1000, UNKNOWN)
         )
     if entity.account_age:
         opened = history.opened_ms[rows]

@@ -53,6 +53,16 @@ def test_seconds_since_last_passes_over_the_event_itself():
     assert values == [UNKNOWN, 2.5, 0.0]
 
 
+@pytest.mark.parametrize("age", [CUSTOMER.lookback_ms - 1, CUSTOMER.lookback_ms, CUSTOMER.lookback_ms + DAY_MS])
+def test_values_follow_from_the_folded_records_alone(age):
+    """A record that a decision does not list shows in no value, so a replay finds the same ones."""
+    own, older = state.pack_event(NOW, 5, 1, 1, 1), state.pack_event(NOW - age, 9, 1, 1, 1)
+    live = fold(CUSTOMER, rebuilt(CUSTOMER, [own, older]), b"", NOW, own=5)
+    chosen = [item for item in (older, own) if int.from_bytes(item[6:12], "big") in live.events]
+    again = fold(CUSTOMER, state.pack(chosen), b"", NOW, own=5)
+    assert live.values == again.values
+
+
 def test_account_age_counts_from_the_first_account():
     """Days since the account opened; unknown before it and without one."""
     ages = [
