@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
 from caudal.errors import Exit
 
+if TYPE_CHECKING:
+    from caudal.settings import Settings
+
 app = typer.Typer()
+# Nothing listens on the discard port of loopback.
+NOWHERE = "127.0.0.1:9"
 
 
 @app.command()
@@ -26,7 +31,7 @@ def verify(
     from caudal import log, settings
     from caudal.cli.proofs import prove, verdict
 
-    loaded = settings.load({"data_dir": data})
+    loaded = own_servers(settings.load({"data_dir": data}))
     log.setup(loaded, "verify")
     result = verdict(prove(loaded, invariant or (), lambda name, seconds: say(f"{name}: {seconds:.1f} s")))
     emit(result, output, lambda: _page(result))
@@ -35,6 +40,20 @@ def verify(
         say(f"CDL-INVARIANT: broken: {broken}")
         raise typer.Exit(Exit.INVARIANT)
     next_step("caudal status")
+
+
+def own_servers(loaded: Settings) -> Settings:
+    """The settings with servers that nobody named and no running install gives put out of reach.
+
+    On their default ports may be another install's, and its records prove nothing about this one.
+    """
+    from pydantic import SecretStr
+
+    if loaded.origin("kafka.bootstrap") == "default":
+        loaded = loaded.with_(kafka=loaded.kafka.model_copy(update={"bootstrap": NOWHERE}))
+    if loaded.origin("redis.url") == "default":
+        loaded = loaded.with_(redis=loaded.redis.model_copy(update={"url": SecretStr(f"redis://{NOWHERE}/0")}))
+    return loaded
 
 
 def _page(result: dict[str, Any]) -> str:
