@@ -1,9 +1,9 @@
 """What a process is told: one frozen value, loaded once, that knows where each setting came from.
 
 Precedence, strongest first: flag, environment (`CAUDAL_KAFKA__BOOTSTRAP`), the running install's endpoints
-(`<data>/run/endpoints.json`, written by `caudal up`), `caudal.toml`, default. This is the only module that reads the
-environment. Sections of single stages (`[streaming]`, `[producers.simulate]` …) are models of those stages and are
-read through `Settings.section`.
+(`<data>/run/endpoints.json`, written by `caudal up`), `caudal.toml`, default (for contracts: the data folder's own, if
+it has any). This is the only module that reads the environment. Sections of single stages (`[streaming]`,
+`[producers.simulate]` …) are models of those stages and are read through `Settings.section`.
 """
 
 from __future__ import annotations
@@ -185,6 +185,10 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         for path, value in values.items():
             merged[path] = value
             origins[path] = origin
+    own = data_dir / "contracts"
+    if "contracts_dir" not in merged and own.is_dir():
+        # An install that has contracts of its own (the demo's releases, say) is asked about those by every verb.
+        merged["contracts_dir"], origins["contracts_dir"] = str(own.resolve()), "data folder"
     try:
         settings = Settings.model_validate(_nest(merged))
     except ValidationError as error:

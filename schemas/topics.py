@@ -25,6 +25,8 @@ def client_conf(settings: Settings) -> dict[str, Any]:
         "reconnect.backoff.max.ms": 2000,
         # Idle connections that the broker closes are no news.
         "log.connection.close": False,
+        # Errors reach the caller by callback; the driver's own lines would only repeat them on the terminal.
+        "log_level": 2,
         **settings.kafka.security,
     }
 

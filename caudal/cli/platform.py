@@ -60,6 +60,7 @@ def up(
             return
         urls = supervisor.urls()
         emit({"ok": True, "urls": urls, "data": str(supervisor.settings.data_dir)}, output, lambda: view.urls(urls))
+        say(f"Dashboard: {view.entrance(supervisor.settings)}  (works once)")
         next_step("caudal status  ·  caudal demo plays real input into it")
         view.watch(supervisor)
 

@@ -12,6 +12,7 @@ from caudal.cli.output import is_terminal, say, table
 if TYPE_CHECKING:
     from caudal.local.doctor import Finding
     from caudal.local.supervisor import Supervisor
+    from caudal.settings import Settings
 
 # A line for a log every five seconds, a picture for a person once a second.
 LINE_S = 5.0
@@ -92,6 +93,18 @@ def _clock(at: float) -> str:
 
 def _mib(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
+
+
+def entrance(settings: Settings) -> str:
+    """The dashboard's address with a new one-time token."""
+    from caudal import tokens
+
+    store = tokens.open_store(settings.data_dir)
+    try:
+        token = store.issue("operator", once=True, lifetime_s=86_400)
+    finally:
+        store.close()
+    return f"http://{settings.web.host}:{settings.web.port}/?token={token}"
 
 
 def urls(found: dict[str, str]) -> str:

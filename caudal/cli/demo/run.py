@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from caudal import log, settings, tokens
+from caudal import log, settings
+from caudal.cli import platform_view as view
 from caudal.cli.demo import breaks, facts, prepare, report, watch
 from caudal.cli.demo.progress import Progress
 from caudal.cli.output import Output, say
@@ -113,11 +114,7 @@ class Demo:
         prepare.History(self._settings, {**os.environ, **self._supervisor.environment()}).make()
 
     def _welcome(self) -> None:
-        store = tokens.open_store(self._settings.data_dir)
-        token = store.issue("operator", once=True, lifetime_s=86_400)
-        store.close()
-        web = self._settings.web
-        say(f"\nDashboard: http://{web.host}:{web.port}/?token={token}")
+        say(f"\nDashboard: {view.entrance(self._settings)}")
         say("(the token works once; Ctrl-C stops everything)\n")
 
     # ---- while it plays
