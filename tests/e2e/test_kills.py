@@ -16,8 +16,8 @@ MARKS = ("first_raw", "first_silver", "first_gold", "first_decision")
 
 @pytest.fixture(scope="module")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
-    """The demo, playing at half speed, once every stage has delivered."""
-    running = Install(tmp_path_factory.mktemp("install") / "data").start("demo", "--rate", "0.5")
+    """The demo, playing at a third of its speed, once every stage has delivered."""
+    running = Install(tmp_path_factory.mktemp("install") / "data").start("demo", "--rate", "0.3")
     try:
         running.until(lambda: all(running.mark(name) for name in MARKS), "every stage", timeout=420)
         yield running

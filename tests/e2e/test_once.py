@@ -31,7 +31,7 @@ def left_behind(data: Path) -> list[str]:
 def test_one_command_delivers_every_stage_and_proves_it(tmp_path: Path, lake: str) -> None:
     """`caudal demo --once` reaches published gold, decisions and a live release, verifies, and leaves nothing."""
     done = subprocess.run(
-        [*CAUDAL, "demo", "--once", "--lake", lake, "--data", str(tmp_path), "-o", "json"],
+        [*CAUDAL, "demo", "--once", "--rate", "0.5", "--lake", lake, "--data", str(tmp_path), "-o", "json"],
         capture_output=True,
         text=True,
         timeout=1100,
