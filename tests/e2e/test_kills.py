@@ -9,7 +9,7 @@ from caudal.lake import Lake
 from schemas.manifest import load_current
 from tests.support.install import Install
 
-pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
 
 MARKS = ("first_raw", "first_silver", "first_gold", "first_decision")
 

@@ -27,7 +27,7 @@ def left_behind(data: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("lake", ["local", "s3"])
+@pytest.mark.parametrize("lake", ["local", pytest.param("s3", marks=pytest.mark.slow)])
 def test_one_command_delivers_every_stage_and_proves_it(tmp_path: Path, lake: str) -> None:
     """`caudal demo --once` reaches published gold, decisions and a live release, verifies, and leaves nothing."""
     done = subprocess.run(

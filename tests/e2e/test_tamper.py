@@ -33,7 +33,7 @@ from serving.features.store import Store, state_key
 from tests.support import tamper
 from tests.support.install import Install
 
-pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 # Fewer people than verify samples, so that a breach of one of them is met for certain; and less to wait for.
