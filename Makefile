@@ -44,7 +44,7 @@ chaos: testing ## Kills at every named point, many times
 	@$(BIN)/pytest -m slow tests $(ARGS)
 
 soak: testing ## A long run with faults
-	@$(BIN)/caudal demo --soak $(ARGS)
+	@$(BIN)/caudal demo --minutes 30 $(ARGS)
 
 clean: ## Remove the environment and caches (data stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
