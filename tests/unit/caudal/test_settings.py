@@ -72,3 +72,12 @@ def test_a_stage_refuses_what_does_not_fit() -> None:
     with pytest.raises(SettingsError) as caught:
         loaded.section("stage", Stage)
     assert caught.value.where == "stage.trigger_s"
+
+
+def test_an_installs_own_contracts_are_meant_unless_others_are_named(tmp_path: Path) -> None:
+    """Every verb on a data folder asks about the contracts that this install runs with."""
+    (tmp_path / "contracts").mkdir()
+    loaded = settings.load({"data_dir": str(tmp_path)}, {})
+    assert (loaded.contracts_dir, loaded.origin("contracts_dir")) == (tmp_path / "contracts", "data folder")
+    named = settings.load({"data_dir": str(tmp_path)}, {"CAUDAL_CONTRACTS_DIR": "elsewhere"})
+    assert named.contracts_dir == Path("elsewhere")

@@ -89,7 +89,7 @@ def test_progress_sums_over_contracts_and_processes(tmp_path: Path) -> None:
 
 def test_a_release_reaches_only_the_installs_own_contracts(tmp_path: Path) -> None:
     """The packaged contract keeps version 1 while the install's copy gains version 2, once."""
-    packaged = settings.load({}, {}).contracts_dir
+    packaged = settings.load({"data_dir": str(tmp_path)}, {}).contracts_dir
     mine = prepare.contracts(packaged, tmp_path / "contracts")
     assert prepare.release("commerce.order", 2, mine) is True
     assert prepare.release("commerce.order", 2, mine) is False
