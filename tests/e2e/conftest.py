@@ -37,7 +37,9 @@ def platform(java: None, request: pytest.FixtureRequest, tmp_path_factory: pytes
     """Servers, streaming, batch and web, ready, with a contracts folder of their own and nobody playing."""
     data = tmp_path_factory.mktemp("platform") / "data"
     shutil.copytree(CONTRACTS, data / "contracts")
-    running = Install(data, {"CAUDAL_CONTRACTS_DIR": str(data / "contracts")}).start("up", "--stages", ",".join(STAGES))
+    # The full group follows each change at once: its checks are waited for.
+    env = {"CAUDAL_CONTRACTS_DIR": str(data / "contracts"), "CAUDAL_BATCH__FULL_AFTER_S": "1"}
+    running = Install(data, env).start("up", "--stages", ",".join(STAGES))
     request.config.stash[RUNNING] = running
     try:
         running.until(lambda: all(_ready(running, name) for name in STAGES), "every stage ready")
