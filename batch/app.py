@@ -31,9 +31,7 @@ from schemas.distribution import ContractFeed
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# A cycle runs the same few dozen plans again and again; compiled code is kept for all of them.
 CONF = {
-    "spark.sql.codegen.cache.maxEntries": "2000",
     # Marts that dbt replaces make the in-memory catalogue complain that it cannot alter a table it does not hold.
     "spark.databricks.delta.catalog.update.enabled": "false",
 }

@@ -80,6 +80,8 @@ def _base(settings: Settings, scratch: Path) -> dict[str, str]:
         "spark.databricks.delta.schema.autoMerge.enabled": "false",
         # Evolution happens in one place, and small rewrites are ours to plan.
         "spark.databricks.delta.autoCompact.enabled": "false",
+        # Compiled plans of all contracts and marts are kept; Spark's own 100 would compile them at each batch.
+        "spark.sql.codegen.cache.maxEntries": "3000",
         # Nobody reads the web page of a local driver, and it holds memory for each job.
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

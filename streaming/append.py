@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
 from schemas.tables import column_of
+from streaming.silver import SilverTable, Window
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -31,7 +32,7 @@ class Span:
 
 
 def classified(
-    session: SparkSession, rows: DataFrame, path: str, contract: Contract, spans: Sequence[Span]
+    session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract, spans: Sequence[Span]
 ) -> DataFrame:
     """Rows with `_state`: applied, duplicate or conflict for fine ones, null for those that have a `_code`.
 
@@ -50,7 +51,7 @@ def classified(
             F.col("_digest").alias("digest"),
         ).alias("_rec"),
     )
-    prior = _prior(session, path, names, spans, reach, fine)
+    prior = _prior(session, silver, names, spans, reach, fine)
     # Ids that stand alone are the common case, and need no further thought.
     several = (
         fine.unionByName(prior).groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
@@ -69,26 +70,32 @@ def _roles(contract: Contract) -> dict[str, str]:
 
 
 def _prior(
-    session: SparkSession, path: str, names: dict[str, str], spans: Sequence[Span], reach: int, fine: DataFrame
+    session: SparkSession,
+    silver: SilverTable,
+    names: dict[str, str],
+    spans: Sequence[Span],
+    reach: int,
+    fine: DataFrame,
 ) -> DataFrame:
     """Applied rows within reach whose ids are among `fine`; their places are null."""
     from pyspark.sql import functions as F
 
-    time = f"`{names['event_time']}`"
+    tenant, event_id, time = names["tenant"], names["event_id"], names["event_time"]
+    window = Window(time, [(span.first_ms - reach, span.last_ms + reach) for span in spans])
+    columns = [(tenant, "STRING"), (event_id, "STRING"), (time, "TIMESTAMP"), ("_digest", "STRING")]
     within = " OR ".join(
-        f"({time} >= timestamp_millis({span.first_ms - reach}) AND {time} <= timestamp_millis({span.last_ms + reach}))"
-        for span in spans
+        f"(`{time}` >= timestamp_millis({first}) AND `{time}` <= timestamp_millis({last}))"
+        for first, last in window.spans
     )
     return (
-        session.read.format("delta")
-        .load(path)
+        silver.rows(session, columns, window)
         .where(within or "false")
         .select(
-            F.col(names["tenant"]).alias("_t"),
-            F.col(names["event_id"]).alias("_e"),
+            F.col(tenant).alias("_t"),
+            F.col(event_id).alias("_e"),
             F.expr(
                 "named_struct('place', CAST(NULL AS STRUCT<b: BIGINT, p: INT, o: BIGINT>), "
-                f"'ms', unix_millis({time}), 'digest', _digest)"
+                f"'ms', unix_millis(`{time}`), 'digest', _digest)"
             ).alias("_rec"),
         )
         .join(F.broadcast(fine.select("_t", "_e").distinct()), ["_t", "_e"], "left_semi")

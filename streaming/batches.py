@@ -109,8 +109,7 @@ class Batches:
             if not parts:
                 return
             crashpoint("after-read")
-            small = sum(part.records for part in parts.values()) < shop.own.interpret_below
-            session.interpret((rows.sparkSession, *(worker.session for worker in self.workers.values())), small)
+            session.suit(rows.sparkSession, sum(part.records for part in parts.values()), shop.own)
             self._keep_schemas(parts, number)
             facts = RawCommit(number, _further(self.raw.ends, parts))
             raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), Txn(f"{shop.own.query}/raw", number), facts)

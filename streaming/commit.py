@@ -59,14 +59,6 @@ def merge(
         )
 
 
-def version_of(session: SparkSession, path: str) -> int:
-    """The newest version of a table: a look at its log, no job."""
-    jvm = session.sparkContext._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session._jsparkSession, path)
-    nothing = jvm.scala.Option.empty()
-    return int(log.update(False, nothing, nothing).version())
-
-
 @contextmanager
 def _set(session: SparkSession, conf: dict[str, str]) -> Iterator[None]:
     for key, value in conf.items():

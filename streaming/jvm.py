@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def compatible(spark: SparkSession) -> Callable[[str, str], bool]:
@@ -19,3 +19,12 @@ def compatible(spark: SparkSession) -> Callable[[str, str], bool]:
         return str(verdict.getType()) == "COMPATIBLE"
 
     return check
+
+
+def within(session: SparkSession, frame: DataFrame) -> DataFrame:
+    """The same frame, planned and run with the settings of `session`; otherwise those of its origin would hold."""
+    from pyspark.sql import DataFrame
+
+    plan = frame._jdf.queryExecution().logical()
+    dataset = session.sparkContext._jvm.org.apache.spark.sql.classic.Dataset
+    return DataFrame(dataset.ofRows(session._jsparkSession, plan), session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
@@ -130,6 +131,7 @@ def _no_types(contract: Contract) -> dict[str, str]:
     return dict.fromkeys((*contract.key, *contract.sequence), "STRING")
 
 
+@cache
 def _parsed(spark_type: str) -> DataType:
     from pyspark.sql.types import _parse_datatype_string
 

@@ -5,6 +5,7 @@ Written before silver: when silver's commit says that a batch is done, its dead 
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from streaming.commit import Txn, append
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+# All contracts write to this one table. Commits side by side conflict, and Delta then reads the table's whole state.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def dead_letters(rows: DataFrame, contract: Contract, at: datetime) -> DataFrame:
@@ -36,4 +40,5 @@ def dead_letters(rows: DataFrame, contract: Contract, at: datetime) -> DataFrame
 
 def write(rows: DataFrame, path: str, txn: Txn, covered: int) -> None:
     """Append those of batches that this contract has not written yet (`covered` is the last one written)."""
-    append(rows.where(f"_batch > {covered}"), path, txn)
+    with _ONE_AT_A_TIME:
+        append(rows.where(f"_batch > {covered}"), path, txn)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from caudal import spark
 from caudal.settings import Settings
+from streaming.settings import StreamingSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,7 +23,11 @@ CONF = {
     # Empty batches between polls would only be noise.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     "spark.sql.streaming.metricsEnabled": "false",
-    # Small plans are interpreted; `interpret` decides for each batch anew.
+    # What is merged is held already; Delta would hold it once more.
+    "spark.databricks.delta.merge.materializeSource": "none",
+    # Files of silver are named one by one; below this many no Spark job is spent on asking for their sizes.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+    # Small plans are interpreted; `suit` decides for each batch anew.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
@@ -34,11 +38,22 @@ def start(settings: Settings) -> SparkSession:
     return spark.session(settings, "streaming", settings.spark.streaming_heap, {**CONF, **_local(settings)})
 
 
-def interpret(sessions: Iterable[SparkSession], small: bool) -> None:
-    """Turn code generation off for small batches and on for others, in every session that plans one."""
-    for session in sessions:
-        session.conf.set("spark.sql.codegen.wholeStage", str(not small).lower())
-        session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if small else "FALLBACK")
+def suit(session: SparkSession, records: int, own: StreamingSettings) -> int:
+    """Set a session up for a batch of so many records, and return the tasks that are worth it.
+
+    Compiling a plan's code, and each further task of each stage, cost more than a small batch has work.
+    """
+    small = records < own.interpret_below
+    tasks = 1 if small else session.sparkContext.defaultParallelism
+    session.conf.set("spark.sql.codegen.wholeStage", str(not small).lower())
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if small else "FALLBACK")
+    session.conf.set("spark.sql.shuffle.partitions", str(tasks))
+    return tasks
+
+
+def rewrite(session: SparkSession, small: bool) -> None:
+    """Let a MERGE write a small table's files anew: there, deletion vectors only add jobs, to it and to readers."""
+    session.conf.set("spark.databricks.delta.merge.deletionVectors.persistent", str(not small).lower())
 
 
 def _local(settings: Settings) -> dict[str, str]:

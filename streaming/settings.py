@@ -20,7 +20,10 @@ class StreamingSettings(BaseModel):
     max_message_bytes: int = Field(default=1_000_000, ge=1, description="a longer value is CDL-TOO-LARGE")
     # Compiling the code of a plan costs some 100 ms of a core for each stage, again whenever a number in it changes;
     # interpreting it costs microseconds per record. Below this many records interpreting is cheaper.
-    interpret_below: int = Field(default=5_000, ge=0, description="batches with fewer records run without codegen")
+    interpret_below: int = Field(
+        default=5_000, ge=0, description="records of a contract from which on its batch is compiled"
+    )
+    rewrite_mb: int = Field(default=32, ge=0, description="a smaller table's MERGE writes files anew, not vectors")
     future_s: int = Field(default=300, ge=0, description="event_time may be this far after observed_at")
     park_retry_s: float = Field(default=30.0, gt=0, description="how often parked records are tried again")
     park_alarm_s: float = Field(default=600.0, gt=0, description="parked for longer than this raises an alarm")

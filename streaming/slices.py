@@ -14,7 +14,7 @@ from caudal.clock import Clock
 from caudal.fault import crashpoint
 from schemas.contract import Contract
 from schemas.tables import silver_columns
-from streaming import append, quarantine, upsert
+from streaming import append, quarantine, session, upsert
 from streaming.check import checked
 from streaming.commit import Txn, merge
 from streaming.commit import append as append_rows
@@ -26,6 +26,7 @@ from streaming.measure import Judged, Looked, judge, look
 from streaming.project import projected
 from streaming.raw import TopicPart
 from streaming.settings import StreamingSettings
+from streaming.silver import SilverTable
 from streaming.suppress import suppressed
 from streaming.writers import Resolved, Writer
 
@@ -53,6 +54,7 @@ class Target:
     """Where a slice's outcome goes. `next_version` is the version that the silver commit will have."""
 
     session: SparkSession
+    table: SilverTable
     path: str
     dead_letters_path: str
     silver: Txn
@@ -103,7 +105,7 @@ def run(
                 quarantine.write(letters, target.dead_letters_path, target.dead, target.dead_covered)
             commit = SilverCommit(contract.id, piece.upto, (facts,), _parked(piece, contract, waiting))
             crashpoint("mid-silver")
-            _write(judged_rows, contract, target, judged, commit.text())
+            _write(judged_rows, contract, target, judged, own, commit.text())
             crashpoint("after-silver")
     return Outcome(commit, codes, seen.published_ms)
 
@@ -122,8 +124,8 @@ def _judgeable(
 
 def _classified(rows: DataFrame, contract: Contract, target: Target, seen: Looked) -> DataFrame:
     if contract.mode == "append":
-        return append.classified(target.session, rows, target.path, contract, seen.spans)
-    return upsert.classified(target.session, rows, target.path, contract)
+        return append.classified(target.session, rows, target.table, contract, seen.spans)
+    return upsert.classified(target.session, rows, target.table, contract)
 
 
 def _codes(seen: Looked, judged: Judged) -> dict[str, int]:
@@ -158,13 +160,16 @@ def _parked(piece: Slice, contract: Contract, waiting: Mapping[int, int]) -> tup
     return tuple(Parked(contract.id, piece.first_batch, piece.batch, i, n) for i, n in sorted(waiting.items()))
 
 
-def _write(rows: DataFrame, contract: Contract, target: Target, judged: Judged, metadata: str) -> None:
+def _write(
+    rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
+) -> None:
     from pyspark.sql import functions as F
 
     names = [column.name for column in silver_columns(contract)]
     applied = rows.where("_state = 'applied'").withColumn("_version", F.lit(target.next_version).cast("bigint"))
     final = applied.select(*[F.col(f"`{name}`") for name in names])
     if judged.known:
+        session.rewrite(target.session, target.table.megabytes() < own.rewrite_mb)
         merge(target.session, final, target.path, contract.key, "", target.silver, metadata)
     else:
         # Nothing to replace: a plain append is a fraction of a MERGE's jobs.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
-from schemas.tables import column_of
+from schemas.tables import column_of, silver_columns
+from streaming.silver import SilverTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SUPERSEDED = "superseded"
 
 
-def classified(session: SparkSession, rows: DataFrame, path: str, contract: Contract) -> DataFrame:
+def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract) -> DataFrame:
     """Rows with `_state` (applied, duplicate, superseded; null where there is a `_code`) and `_known` (the key has a
     row).
 
@@ -39,9 +40,10 @@ def classified(session: SparkSession, rows: DataFrame, path: str, contract: Cont
         .where("_n > 1")
         .drop("_n")
     )
+    types = {column.name: column.spark_type for column in silver_columns(contract)}
+    wanted = [(name, types[name]) for name in dict.fromkeys((*keys, event_id, *order))]
     prior = (
-        session.read.format("delta")
-        .load(path)
+        silver.rows(session, wanted, None)
         .select(*ours, _newness(order, event_id).alias("_prior"))
         .join(F.broadcast(fine.select(*ids).distinct()), ids, "left_semi")
     )

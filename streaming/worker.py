@@ -19,13 +19,14 @@ from caudal.lake import Lake
 from caudal.metrics import Metrics
 from schemas.contract import Contract
 from schemas.distribution import Released
-from streaming import failures, slices, suppress, tables
-from streaming.commit import Txn, version_of
+from streaming import failures, jvm, session, slices, suppress, tables
+from streaming.commit import Txn
 from streaming.errors import TableDrift
 from streaming.ledger import Committed, Ledger
 from streaming.positions import silver_position
 from streaming.raw import TopicPart, survey
 from streaming.settings import StreamingSettings
+from streaming.silver import SilverTable
 from streaming.slices import Slice, Target
 from streaming.writers import Writers
 
@@ -66,6 +67,7 @@ class Worker:
         self.halted: CaudalError | None = None
         self.retry_at = 0.0
         self._path = ""
+        self._silver: SilverTable | None = None
         self._version = -1
         self._generation = 0
         self._dead_covered = 0
@@ -92,7 +94,8 @@ class Worker:
         dead = DeltaTable(shop.lake.table(*tables.DEAD_LETTERS), storage_options=shop.lake.storage_options or None)
         self._dead_covered = dead.transaction_version(self._app("dead")) or 0
         self._generation, self.covered, self.behind = at.generation, at.covered, True
-        self._version = version_of(self.session, self._path)
+        self._silver = SilverTable(shop.lake, contract.table)
+        self._version = self._silver.version()
         if added:
             _log.info("columns added", contract=contract.id, columns=added)
 
@@ -100,14 +103,16 @@ class Worker:
         """Go on with a newer form of the contract: columns are added now, between batches."""
         self.released = released
         added = tables.evolve(self.session, self._shop.lake, released.contract)
-        self._version = version_of(self.session, self._path)
+        self._version = self._opened().version()
         _log.info(
             "contract released", contract=released.contract.id, version=released.contract.latest.number, added=added
         )
 
     def live(self, rows: DataFrame, batch: int, part: TopicPart, raw_at_ms: int) -> None:
         """Bring this micro-batch's rows of the contract to silver. A failure halts the contract, nothing else."""
-        piece = Slice(rows.where(f"topic = '{self.contract.topic}'"), self.covered + 1, batch, batch, part)
+        tasks = session.suit(self.session, part.records, self._shop.own)
+        mine = jvm.within(self.session, rows).where(f"topic = '{self.contract.topic}'").coalesce(tasks)
+        piece = Slice(mine, self.covered + 1, batch, batch, part)
         self._guarded(piece, raw_at_ms)
 
     def catch_up(self, upto: int, most: int | None = None) -> None:
@@ -121,7 +126,9 @@ class Worker:
                 self.covered = upto
                 break
             rows = raw.where(f"_batch > {self.covered} AND _batch <= {last}")
-            self._guarded(Slice(rows, self.covered + 1, last, last, survey(rows)[topic]), None)
+            part = survey(rows)[topic]
+            session.suit(self.session, part.records, shop.own)
+            self._guarded(Slice(rows, self.covered + 1, last, last, part), None)
             if self.halted:
                 return
             done += 1
@@ -208,6 +215,7 @@ class Worker:
             silver, dead = Txn(self._app(f"silver/{once}"), 1), Txn(self._app(f"dead/{once}"), 1)
         return Target(
             self.session,
+            self._opened(),
             self._path,
             lake.spark_table(*tables.DEAD_LETTERS),
             silver,
@@ -216,13 +224,17 @@ class Worker:
             self._version + 1,
         )
 
+    def _opened(self) -> SilverTable:
+        assert self._silver is not None, "a worker is opened before it is used"
+        return self._silver
+
     def _app(self, role: str) -> str:
         # Dead letters stay when silver is restored, so their transactions go on.
         generation = self._generation if role.startswith("silver") else 0
         return f"{self._shop.own.query}/{self.contract.table}/{role}/{generation}"
 
     def _expect(self, version: int) -> None:
-        found = version_of(self.session, self._path)
+        found = self._opened().version()
         if found != version:
             self.behind = True
             raise TableDrift(

@@ -1,0 +1,107 @@
+"""A contract's silver table as its only writer sees it, told by the log and not by Spark.
+
+Delta's own scan asks the table's state with five Spark queries before it reads a row, which was nearly half of what a
+small batch cost. The files that matter, and the positions in them that are deleted, are known to deltalake at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
+from caudal.lake import Lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows whose `column` lies in one of `spans`: first and last, both included, epoch milliseconds."""
+
+    column: str
+    spans: Sequence[tuple[int, int]]
+
+
+class SilverTable:
+    """Version and rows of `silver/<table>`. Opened once; another look reads only the commits since the last."""
+
+    def __init__(self, lake: Lake, table: str) -> None:
+        self._folder = lake.spark_table("silver", table)
+        self._opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
+
+    def version(self) -> int:
+        """The newest version."""
+        self._opened.update_incremental()
+        return self._opened.version()
+
+    def megabytes(self) -> float:
+        """The size of the live files as of the last look at the version."""
+        sizes: list[int] = pa.table(self._opened.get_add_actions(flatten=True))["size_bytes"].to_pylist()
+        return sum(sizes) / 1e6
+
+    def rows(self, session: SparkSession, columns: Sequence[tuple[str, str]], window: Window | None) -> DataFrame:
+        """The given columns (name, Spark type) of the rows in the table as of the last look at its version.
+
+        Only files that may hold rows of the window are read; all when it is None. A column that a file was written
+        without is null there.
+        """
+        schema = ", ".join(f"`{name}` {kind}" for name, kind in columns)
+        files = self._files(window)
+        if not files:
+            listed = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in columns)
+            return session.sql(f"SELECT {listed} WHERE false")
+        found = session.read.schema(schema).parquet(*(f"{self._folder}/{name}" for name in files))
+        return _without(session, found, self._deleted(files))
+
+    def _files(self, window: Window | None) -> list[str]:
+        """Names of the live files, without those whose statistics lie outside the window."""
+        actions = pa.table(self._opened.get_add_actions(flatten=True))
+        names = [unquote(name) for name in actions["path"].to_pylist()]
+        first, last = (f"{end}.{window.column}" if window else "" for end in ("min", "max"))
+        if window is None or first not in actions.column_names:
+            return names
+        bounds = zip(actions[first].to_pylist(), actions[last].to_pylist(), strict=True)
+        return [name for name, (low, high) in zip(names, bounds, strict=True) if _meets(window, low, high)]
+
+    def _deleted(self, files: Sequence[str]) -> pa.Table | None:
+        """Rows (file name, position) that deletion vectors took out of these files; None when there are none."""
+        vectors = pa.table(self._opened.deletion_vectors())
+        parts = []
+        for path, kept in zip(vectors["filepath"].to_pylist(), vectors["selection_vector"], strict=True):
+            name = unquote(path.rpartition("/")[2])
+            if name in files:
+                gone = pc.indices_nonzero(pc.invert(kept.values)).cast(pa.int64())
+                parts.append(pa.table({"_file": pa.repeat(pa.scalar(name), len(gone)), "_at": gone}))
+        return pa.concat_tables(parts) if parts else None
+
+
+def _without(session: SparkSession, rows: DataFrame, deleted: pa.Table | None) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    if deleted is None:
+        return rows
+    placed = rows.select("*", F.expr("_metadata.file_name AS _file"), F.expr("_metadata.row_index AS _at"))
+    gone = F.broadcast(session.createDataFrame(deleted))
+    return placed.join(gone, ["_file", "_at"], "left_anti").drop("_file", "_at")
+
+
+def _meets(window: Window, low: datetime | None, high: datetime | None) -> bool:
+    # A file without statistics may hold anything; statistics of times are cut to milliseconds.
+    if low is None or high is None:
+        return True
+    first, last = _ms(low), _ms(high) + 1
+    return any(first <= end and last >= begin for begin, end in window.spans)
+
+
+def _ms(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
