@@ -117,6 +117,7 @@ class Batches:
             shop.metrics.mark("first_raw")
             for topic, part in parts.items():
                 shop.metrics.count("caudal_rows_total", part.records, stage="raw", contract=topic)
+                self._topics[topic].arrived(part.records)
             crashpoint("after-raw")
             raw_s = time.monotonic() - started
             self._to_silver(rows, parts, number, raw_at)

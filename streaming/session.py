@@ -35,7 +35,7 @@ CONF = {
 
 def start(settings: Settings) -> SparkSession:
     """The session of the streaming process."""
-    return spark.session(settings, "streaming", settings.spark.streaming_heap, {**CONF, **_local(settings)})
+    return spark.session(settings, "streaming", settings.spark.streaming_heap, CONF)
 
 
 def suit(session: SparkSession, records: int, own: StreamingSettings) -> int:
@@ -54,14 +54,3 @@ def suit(session: SparkSession, records: int, own: StreamingSettings) -> int:
 def rewrite(session: SparkSession, small: bool) -> None:
     """Let a MERGE write a small table's files anew: there, deletion vectors only add jobs, to it and to readers."""
     session.conf.set("spark.databricks.delta.merge.deletionVectors.persistent", str(not small).lower())
-
-
-def _local(settings: Settings) -> dict[str, str]:
-    """JVM options of a driver that shares two cores with the whole stack.
-
-    There, the second compiler took a third of the CPU of the first minutes, and garbage collections whose only reason
-    was a small class space a fifth; a cluster's long-lived driver keeps the JVM's own choices.
-    """
-    if not settings.spark.master.startswith("local"):
-        return {}
-    return {"spark.driver.extraJavaOptions": f"{spark.JAVA_OPTIONS} -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"}

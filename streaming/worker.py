@@ -66,6 +66,7 @@ class Worker:
         self.behind = True
         self.halted: CaudalError | None = None
         self.retry_at = 0.0
+        self._waiting = 0
         self._path = ""
         self._silver: SilverTable | None = None
         self._version = -1
@@ -107,6 +108,10 @@ class Worker:
         _log.info(
             "contract released", contract=released.contract.id, version=released.contract.latest.number, added=added
         )
+
+    def arrived(self, records: int) -> None:
+        """Raw has so many more records of this contract; they wait until a slice brings them to silver."""
+        self._waits(self._waiting + records)
 
     def live(self, rows: DataFrame, batch: int, part: TopicPart, raw_at_ms: int) -> None:
         """Bring this micro-batch's rows of the contract to silver. A failure halts the contract, nothing else."""
@@ -199,6 +204,8 @@ class Worker:
         self._version += 1
         self._expect(self._version)
         self.covered = max(self.covered, piece.upto)
+        if piece.retried is None:
+            self._waits(max(0, self._waiting - piece.part.records))
         if outcome.codes and piece.retried is None:
             self._dead_covered = max(self._dead_covered, piece.upto)
         now = shop.clock.now_ms()
@@ -223,6 +230,10 @@ class Worker:
             self._dead_covered if retried is None else -1,
             self._version + 1,
         )
+
+    def _waits(self, records: int) -> None:
+        self._waiting = records
+        self._shop.metrics.gauge("caudal_lag", records, stage="silver", contract=self.contract.id)
 
     def _opened(self) -> SilverTable:
         assert self._silver is not None, "a worker is opened before it is used"
@@ -249,6 +260,7 @@ class Worker:
         waiting = raw.where(f"_batch > {self.covered} AND _batch <= {upto}").groupBy("_batch").count()
         # A bound on what reaches the driver; the rest comes with the next slices.
         counted = waiting.orderBy("_batch").limit(1000).collect()
+        self._waits(sum(row["count"] for row in counted))
         total, last = 0, None
         for row in counted:
             if last is not None and total + row["count"] > self._shop.own.catchup_records:
