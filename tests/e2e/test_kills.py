@@ -7,19 +7,20 @@ import pytest
 
 from caudal.lake import Lake
 from schemas.manifest import load_current
+from tests.e2e.conftest import Delivered
 from tests.support.install import Install
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
 
-MARKS = ("first_raw", "first_silver", "first_gold", "first_decision")
+STAGES = ("streaming", "batch", "scorer", "web")
 
 
 @pytest.fixture(scope="module")
-def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
-    """The demo, playing at a third of its speed, once every stage has delivered."""
-    running = Install(tmp_path_factory.mktemp("install") / "data").start("demo", "--rate", "0.3")
+def install(delivered: Delivered) -> Iterator[Install]:
+    """The demo goes on where it once ended, playing at a third of its speed; every stage is ready."""
+    running = Install(delivered.data).start("demo", "--rate", "0.3")
     try:
-        running.until(lambda: all(running.mark(name) for name in MARKS), "every stage", timeout=420)
+        running.until(lambda: running.ready(*STAGES), "every stage")
         yield running
     finally:
         running.stop()
@@ -31,14 +32,14 @@ def published(install: Install) -> int:
     return manifest.number if manifest else 0
 
 
-@pytest.mark.parametrize("name", ["streaming", "batch", "kafka"])
-def test_a_killed_process_comes_back_and_goes_on(install: Install, name: str) -> None:
+@pytest.mark.parametrize("names", [("streaming", "batch"), ("kafka",)])
+def test_killed_processes_come_back_and_go_on(install: Install, names: tuple[str, ...]) -> None:
     """A killed process is replaced by a new one, and new events reach silver and gold again."""
-    pid = install.kill(name)
-    install.until(lambda: install.child(name)["pid"] != pid, f"a new {name}")
-    install.until(lambda: install.child(name)["state"] == "ready", f"{name} ready")
+    pids = {name: install.kill(name) for name in names}
+    install.until(lambda: all(install.child(name)["pid"] != pid for name, pid in pids.items()), f"a new {names}")
+    install.until(lambda: install.ready(*names), f"{names} ready")
     # The counters of a new process start at zero, so what they reach is new work.
-    silver, gold = (0 if name == "streaming" else install.rows("silver")), published(install)
+    silver, gold = (0 if "streaming" in names else install.rows("silver")), published(install)
     install.until(lambda: install.rows("silver") > silver, "new rows in silver")
     install.until(lambda: published(install) > gold, "new gold")
 

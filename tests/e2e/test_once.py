@@ -1,13 +1,12 @@
 """A newcomer's first command, on an empty folder."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.install import CAUDAL
+from tests.e2e.conftest import Delivered
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
 
@@ -27,17 +26,11 @@ def left_behind(data: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("lake", ["local", pytest.param("s3", marks=pytest.mark.slow)])
-def test_one_command_delivers_every_stage_and_proves_it(tmp_path: Path, lake: str) -> None:
+def test_one_command_delivers_every_stage_and_proves_it(delivered: Delivered) -> None:
     """`caudal demo --once` reaches published gold, decisions and a live release, verifies, and leaves nothing."""
-    done = subprocess.run(
-        [*CAUDAL, "demo", "--once", "--rate", "0.5", "--lake", lake, "--data", str(tmp_path), "-o", "json"],
-        capture_output=True,
-        text=True,
-        timeout=1100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    done = delivered.done
+    said = f"{done.stdout[-3000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, said
     found = json.loads(done.stdout.strip().splitlines()[-1])
 
     assert found["ok"] is True
@@ -53,4 +46,4 @@ def test_one_command_delivers_every_stage_and_proves_it(tmp_path: Path, lake: st
     assert found["memory_mib"]["peak_total"] > 0
     assert [check["invariant"] for check in found["verify"]["checks"]] == [1, 2, 3, 4, 5, 6, 7]
     assert all(check["ok"] and check["examined"] > 0 for check in found["verify"]["checks"])
-    assert left_behind(tmp_path) == []
+    assert left_behind(delivered.data) == []

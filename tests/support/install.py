@@ -81,6 +81,11 @@ class Install:
         self.progress.read()
         return self.progress.mark(name) is not None
 
+    def ready(self, *names: str) -> bool:
+        """Whether these children run and are ready."""
+        record = json.loads((self.data / "run" / "processes.json").read_text(encoding="utf-8"))
+        return all(record["children"].get(name, {}).get("state") == "ready" for name in names)
+
     def child(self, name: str) -> dict[str, Any]:
         """The record of one child process."""
         record: dict[str, Any] = json.loads((self.data / "run" / "processes.json").read_text(encoding="utf-8"))
