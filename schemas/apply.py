@@ -29,7 +29,7 @@ class Applied:
 
 
 def apply(settings: Settings, catalog: Catalog, only: Collection[str] | None = None) -> list[Applied]:
-    """Apply the contracts of a catalog (or `only` some of them), one after the other, in order of id.
+    """Apply the contracts of a catalog (or `only` some of them), one after the other, in order of id; no drafts.
 
     A contract that may not be applied is reported in its `Applied.error` and leaves the others alone. Raises
     Unreachable when broker or registry is away.
@@ -39,7 +39,7 @@ def apply(settings: Settings, catalog: Catalog, only: Collection[str] | None = N
         released = feed.read_to_end()
     finally:
         feed.close()
-    chosen = [contract for contract in catalog.values() if only is None or contract.id in only]
+    chosen = [c for c in catalog.values() if not c.draft and (only is None or c.id in only)]
     # Whoever was released first keeps the table name.
     holders = [*(r.contract for r in released.values()), *catalog.values()]
     applier = _Applier(settings, {contract.table: contract for contract in reversed(holders)})

@@ -103,6 +103,8 @@ class Contract:
     quality: tuple[Rule, ...]
     sla: tuple[SlaProperty, ...]
     retention: Retention
+    draft: bool = False
+    """Linted like any other, but released by nobody except an `apply` that names it."""
     versions: tuple[Version, ...] = ()
     source_dir: Path | None = field(default=None, compare=False)
 

@@ -16,7 +16,7 @@ _RULE_CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 _REQUIRED = ("id", "description", "owner", "mode", "event_id", "event_time", "tenant")
 _OPTIONAL = (
     "key", "sequence", "subject", "refs", "lateness", "evolution", "ingress", "history", "quality", "slaProperties",
-    "retention",
+    "retention", "status",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def contract(doc: Document) -> Contract:
         quality=_rules(doc),
         sla=_sla(doc),
         retention=_retention(doc),
+        draft=doc.choice(("status",), ("draft", "active"), "active") == "draft",
     )
 
 

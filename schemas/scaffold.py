@@ -10,8 +10,11 @@ from schemas.errors import ContractError
 _ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _TIME = {"type": "long", "logicalType": "timestamp-millis"}
 
+_DRAFT = re.compile(r"^status: *draft\b.*\n", re.MULTILINE)
+
 _HEAD = """# Topic, registry subject, tables, masks, dead letters and checks all follow from this file and v1.avsc.
 id: {id}
+status: draft               # not released yet; `caudal contract apply {id}` takes this line out and releases it
 description: What happens, in one line
 owner: {domain}
 mode: {mode}                # append: events; upsert: the newest state of a key; cdc: changes of a database row
@@ -56,6 +59,13 @@ def new(root: Path, identity: str, mode: Mode = "append") -> Contract:
     contract = load.load_contract(folder)
     write_wire(contract)
     return contract
+
+
+def activate(contract: Contract) -> None:
+    """Take the draft's mark out of its contract.yml; a contract that is none is left alone."""
+    if contract.draft and contract.source_dir is not None:
+        file = contract.source_dir / load.CONTRACT_FILE
+        file.write_text(_DRAFT.sub("", file.read_text(encoding="utf-8"), count=1), encoding="utf-8")
 
 
 def write_wire(contract: Contract) -> list[Path]:

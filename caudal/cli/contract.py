@@ -170,15 +170,19 @@ def apply(
     contracts: ContractsOption = None,
     output: OutputOption = Output.human,
 ) -> None:
-    """Register, create topics, tell the running stages; exit 4 when a contract is refused.
+    """Register, create topics, tell the running stages; exit 4 when a contract is refused. Drafts when named only.
 
     Example: caudal contract apply commerce.order
     """
+    from schemas import scaffold
     from schemas.apply import apply as make_real
 
     settings = _settings(data, contracts)
     catalog = _catalog(settings)
     _known(names or (), catalog)
+    for name in names or ():
+        scaffold.activate(catalog[name])
+    catalog = _catalog(settings)
     results = make_real(settings, catalog, names or None)
     answer = {
         "ok": all(result.error is None for result in results),

@@ -74,10 +74,13 @@ def topics(install: Install) -> set[str]:
 
 
 def test_one_command_makes_topic_table_and_models(platform: Install, pids: dict[str, int]) -> None:
-    """`caudal contract new` is all it takes: topic, registry subject, silver table, dbt source and staging follow."""
+    """`new` makes a draft; from `apply` topic, registry subject, silver table, dbt source and staging follow."""
     code, made = platform.verb("contract", "new", SIGNUP)
     assert code == 0
     assert made["contract"] == SIGNUP
+    assert SIGNUP not in topics(platform)
+    code, _ = platform.verb("contract", "apply", SIGNUP)
+    assert code == 0
     platform.until(lambda: SIGNUP in topics(platform), "the topic", timeout=60)
     schema = httpx2.get(f"{platform.settings.registry.url}/subjects/{SIGNUP}-value/versions/latest").json()
     assert "subject_ref" in {field["name"] for field in json.loads(schema["schema"])["fields"]}

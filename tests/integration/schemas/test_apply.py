@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from caudal.settings import KafkaSettings, RegistrySettings, Settings
+from schemas import scaffold
 from schemas.apply import Applied, apply
 from schemas.contract import Catalog
 from schemas.distribution import ContractFeed, Released, publish
@@ -51,6 +52,13 @@ def apply_one(settings: Settings, folder: Path) -> Applied:
     contract = load_contract(folder)
     (result,) = apply(settings, Catalog({contract.id: contract}))
     return result
+
+
+def test_a_draft_is_not_released(own: Settings, feed: ContractFeed, tmp_path: Path, name: str) -> None:
+    """Neither the watcher nor an apply of everything takes a draft."""
+    draft = scaffold.new(tmp_path, name)
+    assert apply(own, Catalog({name: draft})) == []
+    assert feed.read_to_end() == {}
 
 
 def config_of(settings: Settings, topic: str) -> dict[str, str]:

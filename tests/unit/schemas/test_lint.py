@@ -9,7 +9,7 @@ from schemas.contract import Contract
 from schemas.errors import ContractError
 from schemas.lint import Finding, lint, refuse, same_table
 from schemas.load import BUILT_IN_ROOT, load_catalog, load_contract
-from schemas.scaffold import new, write_wire
+from schemas.scaffold import activate, new, write_wire
 from tests.support.contracts import BASE, TIME, YAML, field, make, pii, write
 
 UPSERT = YAML.replace("mode: append", "mode: upsert\nkey: [tenant_id, thing_id]\nsequence: [happened_at]")
@@ -269,3 +269,15 @@ def test_a_finding_points_at_the_field(tmp_path: Path) -> None:
     assert finding.file is not None
     assert finding.line is not None
     assert '"amount"' in finding.file.read_text("utf-8").splitlines()[finding.line - 1]
+
+
+def test_a_scaffold_is_a_draft_until_it_is_activated(tmp_path: Path) -> None:
+    """Activating takes one line out and leaves the rest of the file as it is."""
+    contract = new(tmp_path, "sales.visit")
+    assert contract.draft
+    assert contract.source_dir is not None
+    file = contract.source_dir / "contract.yml"
+    before = file.read_text(encoding="utf-8").splitlines()
+    activate(contract)
+    assert not load_contract(contract.source_dir).draft
+    assert [line for line in before if not line.startswith("status:")] == file.read_text(encoding="utf-8").splitlines()
