@@ -272,6 +272,8 @@ class Worker:
         metrics, name = self._shop.metrics, self.contract.id
         [line] = outcome.commit.lines
         metrics.count("caudal_rows_total", line.applied, stage="silver", contract=name)
+        if line.late:
+            metrics.count("caudal_late_total", line.late, contract=name)
         if line.duplicate:
             metrics.count("caudal_duplicates_total", line.duplicate, contract=name)
         for code, n in outcome.codes.items():

@@ -66,6 +66,7 @@ class Bench:
         self.lake = Lake.open(settings)
         self.registry = KnownIds()
         self.clock = FixedClock(NOON)
+        self.metrics = Metrics("test")
         self.released = {one.contract.id: one for one in released}
         self._own = StreamingSettings(**{"park_retry_s": 1e-6, "halt_retry_s": 1e-6, "workers": 2, **own})
         self._next: dict[tuple[str, int], int] = defaultdict(int)
@@ -79,7 +80,7 @@ class Bench:
         ledger = Ledger(self.spark, self.lake)
         ledger.load(positions.flushed_versions(self.lake))
         alerts = Alerts(None, [], "runbook")
-        shop = Shop(self.spark, self.lake, self._own, writers, ledger, Metrics("test"), alerts, self.clock)
+        shop = Shop(self.spark, self.lake, self._own, writers, ledger, self.metrics, alerts, self.clock)
         self.batches = Batches(shop)
         self.batches.open(self.released.values())
         return self.batches
@@ -93,6 +94,12 @@ class Bench:
         """A good record of a contract."""
         one = self.released[contract]
         return Message(one.contract.topic, key_of(one.contract, value), framed(one, value, version))
+
+    def counted(self, name: str, **labels: str) -> float:
+        """A counter or gauge as the stage would report it."""
+        numbers = self.metrics.snapshot()
+        found = [s for s in (*numbers["counters"], *numbers["gauges"]) if s["name"] == name and s["labels"] == labels]
+        return sum(float(sample["value"]) for sample in found)
 
     def batch(self, messages: Iterable[Message]) -> None:
         """One micro-batch, and the ledger flushed behind it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from caudal.cli.demo.progress import Progress
+from producers.simulate import faults
 
 # How long a fault is injected, and how long its detection or recovery may take on two busy cores.
 FAULT_S = 20.0
@@ -19,30 +19,32 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong and the sign by which Caudal notices it (`signs`: a counter and its labels)."""
+    """What goes wrong and the sign by which Caudal notices it: a counter and its labels.
 
-    name: str
+    `share`: some of it is there without the fault, so the sign is this part of the contract's new records.
+    """
+
     story: str
     counter: str
     labels: dict[str, str]
+    share: float = 0.0
 
 
+PAYMENTS = {"contract": "payments.transaction"}
 FAULTS = {
     "schema": Fault(
-        "schema",
         "a producer writes with a schema that the contract cannot read",
         "caudal_rejects_total",
         {"stage": "silver", "code": "CDL-INCOMPATIBLE"},
     ),
-    "late": Fault("late", "events arrive days after they happened", "caudal_late_total", {}),
-    "dup": Fault("dup", "half of all events are sent twice", "caudal_duplicates_total", {}),
+    "late": Fault("payments arrive ten days after they happened", "caudal_late_total", PAYMENTS),
+    "dup": Fault("half of all payments are sent twice", "caudal_duplicates_total", PAYMENTS, share=0.1),
     "pii": Fault(
-        "pii",
         "a producer bypasses the SDK and sends a CPF in clear",
         "caudal_rejects_total",
         {"stage": "silver", "code": "CDL-PLAINTEXT"},
     ),
-    "broker": Fault("broker", "the Kafka broker is killed (SIGKILL)", "caudal_restarts_total", {"process": "kafka"}),
+    "broker": Fault("the Kafka broker is killed (SIGKILL)", "caudal_restarts_total", {"process": "kafka"}),
 }
 
 
@@ -50,24 +52,24 @@ def inject(name: str, run_dir: Path, progress: Progress, kill_broker: Callable[[
     """Play one fault from start to recovery; True when it was both detected and recovered from."""
     fault = FAULTS[name]
     progress.read()
-    before = progress.total(fault.counter, **fault.labels)
+    before = _counted(progress, fault)
     say(f"[break {name}] {fault.story}")
     started = time.monotonic()
     if name == "broker":
         kill_broker()
     else:
-        _tell(run_dir, {name: True})
-    detected = _until(lambda: _moved(progress, fault, before), PATIENCE_S)
-    found = progress.total(fault.counter, **fault.labels) - before
+        faults.start(run_dir, name)  # type: ignore[arg-type]  # all but the broker's are the players' own
+    detected = _until(lambda: _shows(progress, fault, before), PATIENCE_S)
+    found = _counted(progress, fault)[0] - before[0]
     sign = " ".join([fault.counter, *(f"{k}={v}" for k, v in fault.labels.items())])
     if not detected:
-        _tell(run_dir, {})
+        _end(run_dir, name)
         say(f"[break {name}] NOT detected within {PATIENCE_S:.0f} s ({sign} did not move)")
         return False
     say(f"[break {name}] detected after {time.monotonic() - started:.1f} s: {sign} +{found}")
     if name != "broker":
         time.sleep(max(0.0, FAULT_S - (time.monotonic() - started)))
-        _tell(run_dir, {})
+        _end(run_dir, name)
     healed = time.monotonic()
     silver = _silver(progress)
     # Recovered means that good events still reach silver after the fault has ended.
@@ -79,17 +81,22 @@ def inject(name: str, run_dir: Path, progress: Progress, kill_broker: Callable[[
     return recovered
 
 
-def _tell(run_dir: Path, faults: dict[str, bool]) -> None:
-    """The simulators poll this file; it is replaced whole."""
-    target = run_dir / "faults.json"
-    staged = target.with_suffix(".new")
-    staged.write_text(json.dumps(faults), encoding="utf-8")
-    staged.replace(target)
+def _end(run_dir: Path, name: str) -> None:
+    if name != "broker":
+        faults.stop(run_dir, name)  # type: ignore[arg-type]
 
 
-def _moved(progress: Progress, fault: Fault, before: int) -> bool:
+def _counted(progress: Progress, fault: Fault) -> tuple[int, int]:
+    """The sign's counter, and the rows that its contract has applied."""
     progress.read()
-    return progress.total(fault.counter, **fault.labels) > before
+    found = progress.total(fault.counter, **fault.labels)
+    return found, progress.total("caudal_rows_total", stage="silver", **fault.labels) if fault.share else 0
+
+
+def _shows(progress: Progress, fault: Fault, before: tuple[int, int]) -> bool:
+    now = _counted(progress, fault)
+    found, applied = now[0] - before[0], now[1] - before[1]
+    return found > 0 and found >= fault.share * (found + applied)
 
 
 def _silver(progress: Progress) -> int:

@@ -35,7 +35,7 @@ class Options:
 
     once: bool
     minutes: float | None
-    fault: str | None
+    faults: tuple[str, ...]
     lake: str | None
     rate: float
     data: str | None
@@ -81,7 +81,7 @@ class Demo:
             if not self._supervisor.start():
                 return 130
             self._welcome()
-            if self._options.fault and not self._play_fault():
+            if not self._play_faults():
                 return int(Exit.UNEXPECTED)
             finished = watch.until(self._progress, self._done, self._supervisor.wait, self._deadline(), self._each)
             if self._supervisor.running() and (self._options.once or self._options.minutes):
@@ -125,14 +125,17 @@ class Demo:
             if prepare.release(*RELEASE, self._settings.contracts_dir):
                 say(f"released version {RELEASE[1]} of {RELEASE[0]} while everything runs")
 
-    def _play_fault(self) -> bool:
-        assert self._options.fault is not None
+    def _play_faults(self) -> bool:
+        """One after the other, once records flow; false when one was not noticed or not recovered from."""
+        if not self._options.faults:
+            return True
         watch.until(self._progress, self._flowing, self._supervisor.wait, time.time() + PATIENCE_S, self._each)
         kill = lambda: self._supervisor.kill("kafka")  # noqa: E731  a name for it says nothing more
-        return breaks.inject(self._options.fault, self._settings.run_dir, self._progress, kill, say)
+        run_dir, progress = self._settings.run_dir, self._progress
+        return all(breaks.inject(name, run_dir, progress, kill, say) for name in self._options.faults)
 
     def _flowing(self) -> bool:
-        return self._progress.mark("first_gold") is not None
+        return self._progress.mark("first_silver") is not None
 
     def _done(self) -> bool:
         return self._options.once and not self._missing()

@@ -33,7 +33,9 @@ class FaultName(StrEnum):
 def demo(
     once: Annotated[bool, typer.Option("--once", help="until every stage has delivered; verify, stop, exit 0")] = False,
     minutes: Annotated[float | None, typer.Option(help="play this long, then verify and stop")] = None,
-    fault: Annotated[FaultName | None, typer.Option("--break", help="inject this fault, show its recovery")] = None,
+    fault: Annotated[
+        list[FaultName] | None, typer.Option("--break", help="inject this fault, show its recovery; may be repeated")
+    ] = None,
     lake: Annotated[LakeKind | None, typer.Option(help="a folder, or a real S3 server")] = None,
     rate: Annotated[float, typer.Option(help="speed of the simulators; 1 is about 200 events/s")] = 1.0,
     data: DataOption = None,
@@ -50,7 +52,7 @@ def demo(
             Options(
                 once=once,
                 minutes=minutes,
-                fault=fault.value if fault else None,
+                faults=tuple(one.value for one in fault or ()),
                 lake=lake.value if lake else None,
                 rate=rate,
                 data=data,

@@ -97,6 +97,8 @@ def test_silver_equals_the_reference(
         (r["shop_id"], r["event_id"], round(r["created_at"].timestamp() * 1000), r["refund_id"]) for r in rows
     )
     assert all(r["_late"] == (NOON - r["created_at"].timestamp() * 1000 > LATENESS) for r in rows)
+    assert bench.counted("caudal_late_total", contract=REFUND) == sum(r["_late"] for r in rows)
+    assert bench.counted("caudal_lag", stage="silver", contract=REFUND) == 0
     ledger = bench.ledger(REFUND)
     assert counts == {
         state: n
