@@ -12,13 +12,15 @@ from tests.support.install import Install
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
 
+# Silver may be minutes behind after a kill on a slow machine; verify waits for it as long as it must.
+PATIENT = {"CAUDAL_SERVING__VERIFY_WAIT_S": "200"}
 STAGES = ("streaming", "batch", "scorer", "web")
 
 
 @pytest.fixture(scope="module")
 def install(delivered: Delivered) -> Iterator[Install]:
     """The demo goes on where it once ended, playing at a third of its speed; every stage is ready."""
-    running = Install(delivered.data).start("demo", "--rate", "0.3")
+    running = Install(delivered.data, PATIENT).start("demo", "--rate", "0.3")
     try:
         running.until(lambda: running.ready(*STAGES), "every stage")
         yield running

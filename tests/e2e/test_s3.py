@@ -8,13 +8,15 @@ from tests.support.install import Install
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
 
+# After the kill, silver on S3 is minutes behind; verify waits for it as long as it must.
+PATIENT = {"CAUDAL_SERVING__VERIFY_WAIT_S": "200"}
 MARKS = ("first_raw", "first_silver", "first_gold", "first_decision")
 
 
 @pytest.fixture(scope="module")
 def install(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
     """The demo on S3, playing at a third of its speed, once every stage has delivered."""
-    running = Install(tmp_path_factory.mktemp("s3") / "data").start("demo", "--lake", "s3", "--rate", "0.3")
+    running = Install(tmp_path_factory.mktemp("s3") / "data", PATIENT).start("demo", "--lake", "s3", "--rate", "0.3")
     try:
         running.until(lambda: all(running.mark(name) for name in MARKS), "every stage", timeout=600)
         yield running
