@@ -76,10 +76,10 @@ class SilverTable:
     def _deleted(self, files: Sequence[str]) -> pa.Table | None:
         """Rows (file name, position) that deletion vectors took out of these files; None when there are none."""
         vectors = pa.table(self._opened.deletion_vectors())
-        parts = []
+        wanted, parts = set(files), []
         for path, kept in zip(vectors["filepath"].to_pylist(), vectors["selection_vector"], strict=True):
             name = unquote(path.rpartition("/")[2])
-            if name in files:
+            if name in wanted:
                 gone = pc.indices_nonzero(pc.invert(kept.values)).cast(pa.int64())
                 parts.append(pa.table({"_file": pa.repeat(pa.scalar(name), len(gone)), "_at": gone}))
         return pa.concat_tables(parts) if parts else None

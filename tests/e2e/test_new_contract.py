@@ -73,7 +73,7 @@ def topics(install: Install) -> set[str]:
     return set(AdminClient(client_conf(install.settings)).list_topics(timeout=10).topics)
 
 
-def test_one_command_makes_topic_table_and_models(platform: Install, pids: dict[str, int]) -> None:
+def test_an_apply_makes_topic_table_and_models(platform: Install, pids: dict[str, int]) -> None:
     """`new` makes a draft; from `apply` topic, registry subject, silver table, dbt source and staging follow."""
     code, made = platform.verb("contract", "new", SIGNUP)
     assert code == 0

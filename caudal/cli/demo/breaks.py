@@ -51,7 +51,6 @@ FAULTS = {
 def inject(name: str, run_dir: Path, progress: Progress, kill_broker: Callable[[], None], say: Say) -> bool:
     """Play one fault from start to recovery; True when it was both detected and recovered from."""
     fault = FAULTS[name]
-    progress.read()
     before = _counted(progress, fault)
     say(f"[break {name}] {fault.story}")
     started = time.monotonic()
