@@ -132,7 +132,9 @@ def test_its_events_reach_silver_masked_and_judged(platform: Install, pids: dict
 def test_its_checks_run_and_gold_is_not_touched(platform: Install, pids: dict[str, int]) -> None:
     """The gate judges the new table by the contract's own rules; no mart has got a row or another column by it."""
     lake = Lake.open(platform.settings)
-    platform.until(lambda: bool(checked(lake)), "the checks of the new contract", timeout=400)
+    platform.until(
+        lambda: bool(checked(lake)) and load_current(lake) is not None, "the checks and a publish", timeout=400
+    )
     found = {result["code"]: result["ok"] for result in checked(lake)}
     assert found == {
         "NOT_NULL:tenant_id": True,

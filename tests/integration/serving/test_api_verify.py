@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,22 @@ def test_nothing_published_is_proved_too(settings: Settings) -> None:
     """Before the first publish every route is still tried."""
     [check] = verify.checks(settings)
     assert (check.ok, check.examined > 20) == (True, True)
+
+
+def test_gold_that_moves_meanwhile_is_asked_again(published: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cycle publishes between the choice of what to ask for and the answers: no row keeps its id, nothing is wrong."""
+    lake, honest = Lake.open(published), verify._issued
+
+    @contextmanager
+    def moved(settings: Settings) -> Iterator[verify.Issue]:
+        renamed = [{**row, "order_id": f"new-{row['order_id']}"} for row in gold.rows()["fct_orders"]]
+        gold.publish_live(lake, changed={"fct_orders": renamed})
+        with honest(settings) as issue:
+            yield issue
+
+    monkeypatch.setattr(verify, "_issued", moved)
+    [check] = verify.checks(published)
+    assert (check.ok, check.findings) == (True, ())
 
 
 def test_a_missing_predicate_is_found(published: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
