@@ -6,7 +6,7 @@ Everything that changes silver of a contract goes through here. Callers hold the
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
@@ -115,10 +115,8 @@ class Worker:
 
     def live(self, rows: DataFrame, batch: int, part: TopicPart, raw_at_ms: int) -> None:
         """Bring this micro-batch's rows of the contract to silver. A failure halts the contract, nothing else."""
-        tasks = session.suit(self.session, part.records, self._shop.own)
-        mine = jvm.within(self.session, rows).where(f"topic = '{self.contract.topic}'").coalesce(tasks)
-        piece = Slice(mine, self.covered + 1, batch, batch, part)
-        self._guarded(piece, raw_at_ms)
+        mine = jvm.within(self.session, rows).where(f"topic = '{self.contract.topic}'")
+        self._guarded(Slice(mine, self.covered + 1, batch, batch, part), raw_at_ms)
 
     def catch_up(self, upto: int, most: int | None = None) -> None:
         """Bring raw batches after `covered` up to `upto` to silver, `most` slices at a time (all when None)."""
@@ -132,7 +130,6 @@ class Worker:
                 break
             rows = raw.where(f"_batch > {self.covered} AND _batch <= {last}")
             part = survey(rows)[topic]
-            session.suit(self.session, part.records, shop.own)
             self._guarded(Slice(rows, self.covered + 1, last, last, part), None)
             if self.halted:
                 return
@@ -192,8 +189,9 @@ class Worker:
         ids = [i for i in piece.part.ids if i is not None]
         verdicts = {i: shop.writers.resolve(contract, i) for i in ids}
         self._expect(self._version)
+        tasks = session.suit(self.session, piece.part.records, shop.own)
         outcome = slices.run(
-            piece,
+            replace(piece, rows=piece.rows.coalesce(tasks)),
             contract,
             verdicts,
             self._target(piece),

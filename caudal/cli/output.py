@@ -45,7 +45,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def say(text: str) -> None:
     """Talk to the person: standard error, never part of the data."""
-    typer.echo(text, err=True)
+    # Not `typer.echo`: it writes past the stream that a live table puts in the place of standard error.
+    print(text, file=sys.stderr, flush=True)
 
 
 def next_step(command: str) -> None:

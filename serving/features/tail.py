@@ -1,4 +1,4 @@
-"""What lies in Kafka behind silver's end: payments that streaming has not reached yet."""
+"""What lies in Kafka behind silver's end: payments and labels that streaming has not reached yet."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from producers.publish import Publisher
 from serving.errors import Refused
 from serving.features.records import Judges
 from serving.features.silver import Silver
-from serving.features.spec import FeatureSpec
 from serving.features.state import hash48
 
 # Seconds that a broker has to answer before it counts as away.
 ANSWER_S = 5.0
 
 
-def hashes(settings: Settings, spec: FeatureSpec, silver: Silver) -> set[int] | None:
-    """hash48 of the event ids behind silver's last offset of each partition; None when no broker answers."""
+def hashes(settings: Settings, source: str, silver: Silver) -> set[int] | None:
+    """hash48 of the contract's event ids behind silver's last offset of each partition; None when no broker answers."""
     sql = "select _partition, max(_offset) as last from t group by _partition"
-    ends = {r["_partition"]: r["last"] for r in silver.query("silver", spec.source.replace(".", "_"), sql)}
+    ends = {r["_partition"]: r["last"] for r in silver.query("silver", source.replace(".", "_"), sql)}
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka.bootstrap,
@@ -35,10 +34,10 @@ def hashes(settings: Settings, spec: FeatureSpec, silver: Silver) -> set[int] | 
     out: set[int] = set()
     try:
         with Publisher(settings, source="verify") as publisher:
-            judge = Judges(lambda name: publisher.contracts.get(name)).judge(spec.source)
-        places = consumer.list_topics(spec.source, timeout=ANSWER_S).topics[spec.source].partitions
+            judge = Judges(lambda name: publisher.contracts.get(name)).judge(source)
+        places = consumer.list_topics(source, timeout=ANSWER_S).topics[source].partitions
         open_ends = set(places)
-        consumer.assign([TopicPartition(spec.source, p, ends.get(p, -1) + 1) for p in places])
+        consumer.assign([TopicPartition(source, p, ends.get(p, -1) + 1) for p in places])
         while open_ends:
             message = consumer.poll(ANSWER_S)
             if message is None:

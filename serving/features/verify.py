@@ -58,10 +58,10 @@ class Truth:
 
 @dataclass
 class Compared:
-    """What a comparison found: `ahead` are hashes of events that only the store has, by the entity that has them."""
+    """What a comparison found: `ahead` are hashes of records that only the store has, by their contract and entity."""
 
     findings: list[str] = field(default_factory=list)
-    ahead: dict[str, set[int]] = field(default_factory=dict)
+    ahead: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
 
 def checks(settings: Settings) -> list[Check]:
@@ -88,20 +88,19 @@ def _check(settings: Settings, own: ServingSettings, store: Store) -> Check:
         if not (found.findings or found.ahead) or time.monotonic() > deadline:
             break
         time.sleep(LOOK_S)
-    unknown = set().union(*found.ahead.values()) if found.ahead else set()
-    behind = tail.hashes(settings, spec, Silver(lake, spec)) if unknown else set()
+    behind = {source: tail.hashes(settings, source, Silver(lake, spec)) for source, _ in found.ahead}
     findings = list(found.findings)
-    not_judged = 0
-    if behind is None:
-        not_judged = len(unknown)
-    else:
-        for shown, hashes in found.ahead.items():
-            if lost := hashes - behind:
-                findings.append(f"{shown}: {len(lost)} events that neither silver nor Kafka has")
+    not_judged: set[int] = set()
+    for (source, shown), hashes in found.ahead.items():
+        in_kafka = behind[source]
+        if in_kafka is None:
+            not_judged |= hashes
+        elif lost := hashes - in_kafka:
+            findings.append(f"{shown}: {len(lost)} records of {source} that neither silver nor Kafka has")
     examined = sum(state.header(s.events).n + state.header(s.labels).n for s in sample)
     detail = f"{len(sample)} entities, {examined} events and labels"
     if not_judged:
-        detail += f"; {not_judged} events not judged: no broker to ask"
+        detail += f"; {len(not_judged)} records not judged: no broker to ask"
     return Check(INVARIANT, NAME, not findings, len(sample), detail, tuple(findings[:SHOWN]))
 
 
@@ -153,10 +152,7 @@ def _compare_events(
             record = record[:16] + held[record[:12]][16:]
         if row.offset < positions.get(f"{spec.source}:{row.partition}", 0) or record[:12] in held:
             wanted.append(record)
-    known = {item[:12] for item in wanted}
-    if ahead := {int.from_bytes(key[6:], "big") for key in held if key not in known}:
-        out.ahead[one.shown] = ahead
-        wanted += [item for key, item in held.items() if key not in known]
+    wanted += _ahead(spec.source, one, held, wanted, out)
     expected = state.rebuild(wanted, keep_ms=one.entity.keep_ms, cap=one.entity.cap, born=born)
     if expected != one.events:
         out.findings.append(_difference(one.shown, "events", one.events, expected))
@@ -165,15 +161,27 @@ def _compare_events(
 def _compare_labels(
     spec: FeatureSpec, one: Sampled, rows: list[LabelRow], positions: Mapping[str, int], out: Compared
 ) -> None:
-    held = {item[:12] for item in state.records(one.labels)}
-    wanted = []
+    held = {item[:12]: item for item in state.records(one.labels)}
+    wanted: list[bytes] = []
     for row in rows:
         record = facts.place_label(row.label, spec)[0][2]
         if row.offset < positions.get(f"{spec.labels}:{row.partition}", 0) or record[:12] in held:
             wanted.append(record)
+    wanted += _ahead(spec.labels, one, held, wanted, out)
     expected = state.rebuild(wanted, keep_ms=one.entity.keep_ms, cap=one.entity.cap) if wanted else b""
     if expected != one.labels:
         out.findings.append(_difference(one.shown, "labels", one.labels, expected))
+
+
+def _ahead(
+    source: str, one: Sampled, held: Mapping[bytes, bytes], wanted: Iterable[bytes], out: Compared
+) -> list[bytes]:
+    """The records of a state that silver does not have; Kafka is asked for them by their event's hash."""
+    known = {item[:12] for item in wanted}
+    only_here = {key: item for key, item in held.items() if key not in known}
+    if only_here:
+        out.ahead[(source, one.shown)] = {int.from_bytes(key[6:], "big") for key in only_here}
+    return list(only_here.values())
 
 
 def _difference(shown: str, what: str, have: bytes, want: bytes) -> str:

@@ -55,7 +55,7 @@ def test_nothing_published_is_proved_too(settings: Settings) -> None:
 
 
 def test_gold_that_moves_meanwhile_is_asked_again(published: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cycle publishes between the choice of what to ask for and the answers: no row keeps its id, nothing is wrong."""
+    """A cycle publishes between the choice of what to ask for and the answers: no row keeps its id, all is well."""
     lake, honest = Lake.open(published), verify._issued
 
     @contextmanager
