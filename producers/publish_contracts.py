@@ -22,6 +22,10 @@ class Feed(Protocol):
     def close(self) -> None: ...
 
 
+# Longer looks would make every program that publishes end later.
+CLOSES_WITHIN_S = 0.2
+
+
 class Contracts:
     """Released contracts by id. Nothing is ever registered or made here: an unknown contract is an error.
 
@@ -86,7 +90,7 @@ class Contracts:
         try:
             while not self._stop.is_set():
                 try:
-                    for released in feed.poll(self._poll_s):
+                    for released in feed.poll(min(self._poll_s, CLOSES_WITHIN_S)):
                         self._released[released.contract.id] = released
                 except TransientError as error:
                     # What is known keeps working; the next look may succeed.
