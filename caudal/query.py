@@ -34,6 +34,10 @@ class Query:
         self._builder = self._builder.register(alias, opened)
         return opened.version()
 
+    def view(self, alias: str, sql: str) -> None:
+        """Give a query over registered tables a name of its own."""
+        self._builder.execute(f"create view {alias} as {sql}").read_all()
+
     def arrow(self, sql: str) -> pyarrow.Table:
         """The answer as an Arrow table."""
         import pyarrow
@@ -50,3 +54,8 @@ class Query:
         [row] = self.rows(sql)
         [value] = row.values()
         return value
+
+
+def text(value: str) -> str:
+    """A string as an SQL literal; a backslash means nothing special in DataFusion's plain literals."""
+    return "'" + value.replace("'", "''") + "'"

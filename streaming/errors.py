@@ -49,3 +49,10 @@ class QueryFailed(TransientError):
     """The streaming query ended with an error; it is started again from raw's end offsets."""
 
     code = "CDL-QUERY"
+
+
+class NoDeadLetter(StreamingError):
+    """No record was refused at these coordinates."""
+
+    code = "CDL-NO-LETTER"
+    exit_code = Exit.USAGE

@@ -50,6 +50,7 @@ MOUNTED = (
     ("caudal.cli.contract", "contract"),
     ("caudal.cli.batch", "batch"),
     ("caudal.cli.quality", "quality"),
+    ("caudal.cli.deadletters", "deadletters"),
     ("caudal.cli.fraud", "fraud"),
     ("caudal.cli.token", "token"),
     ("caudal.cli.config", "config"),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from caudal.query import text
 from serving.api.errors import BadQuery, nearest
 
 RELATION = "mart"
@@ -105,11 +106,6 @@ def parse(
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """A string as an SQL literal; a backslash means nothing special in DataFusion's plain literals."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def literal(value: str, column: Column) -> str:

@@ -10,7 +10,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 from caudal.errors import TransientError
-from serving.api.query import RELATION, quoted, text
+from caudal.query import text
+from serving.api.query import RELATION, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,11 +17,12 @@ from urllib.parse import quote
 from caudal import tokens
 from caudal.lake import Lake
 from caudal.proof import Check
+from caudal.query import text
 from caudal.settings import Settings
 from serving.api.calls import Caller, reach
 from serving.api.errors import NotPublished
 from serving.api.gold import Gold, Mart, Reader
-from serving.api.query import quoted, text
+from serving.api.query import quoted
 from serving.api.scope import TENANT, select
 from serving.api.settings import ApiSettings
 
