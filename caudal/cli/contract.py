@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from caudal.cli.contract_diff import diff
+from caudal.cli.contract_source import ContractsOption, catalog_of, known, one_of, released_by, settings_of
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
-from caudal.errors import Exit, UsageError
+from caudal.errors import Exit
 
 if TYPE_CHECKING:
-    from caudal.settings import Settings
-    from schemas.contract import Catalog, Contract
+    from schemas.contract import Contract
     from schemas.lint import Finding
 
 app = typer.Typer(help="See, check, make and apply contracts.", no_args_is_help=True)
-
-ContractsOption = Annotated[Path | None, typer.Option("--contracts", help="their folder", show_default=False)]
 
 
 class ModeName(StrEnum):
@@ -37,7 +36,7 @@ def group() -> None:
 @app.command("list")
 def list_(data: DataOption = None, contracts: ContractsOption = None, output: OutputOption = Output.human) -> None:
     """List all contracts. Example: caudal contract list -o json"""
-    catalog = _catalog(_settings(data, contracts))
+    catalog = catalog_of(settings_of(data, contracts))
     found: list[dict[str, Any]] = [
         {
             "id": contract.id,
@@ -66,7 +65,7 @@ def show(
     """Show a contract and all that follows from it. Example: caudal contract show commerce.order"""
     from schemas import read, rules, tables
 
-    contract = _one(_catalog(_settings(data, contracts)), name)
+    contract = one_of(catalog_of(settings_of(data, contracts)), name)
     columns = tables.silver_columns(contract)
     personal = {item.name: item.cls for item in contract.pii_fields}
     answer: dict[str, Any] = {
@@ -101,8 +100,8 @@ def lint(
     from schemas.lint import lint as judge
     from schemas.load import load_each
 
-    settings = _settings(data, contracts)
-    before = _released(settings) if released else {}
+    settings = settings_of(data, contracts)
+    before = released_by(settings) if released else {}
     everyone = list(load_each(settings.contracts_dir))
     readable = [found for found in everyone if not isinstance(found, ContractError)]
     findings: list[tuple[str, Finding]] = []
@@ -120,7 +119,7 @@ def lint(
             written += scaffold.write_wire(found) if fix else []
             judged = [*same_table(found, readable), *judge(found, before.get(found.id))]
             findings += [(found.id, item) for item in judged]
-    _known(names or (), seen)
+    known(names or (), seen)
     errors = sum(item.severity == "error" for _, item in findings)
     answer = {
         "ok": errors == 0,
@@ -144,6 +143,9 @@ def lint(
         raise typer.Exit(Exit.CONTRACT)
 
 
+app.command()(diff)
+
+
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="<domain>.<event>")],
@@ -155,7 +157,7 @@ def new(
     """Make a contract to start from. Example: caudal contract new sales.visit"""
     from schemas import scaffold
 
-    settings = _settings(data, contracts)
+    settings = settings_of(data, contracts)
     contract = scaffold.new(settings.contracts_dir, name, mode.value)
     folder = contract.source_dir or settings.contracts_dir
     files = sorted(str(file) for file in folder.iterdir())
@@ -177,12 +179,12 @@ def apply(
     from schemas import scaffold
     from schemas.apply import apply as make_real
 
-    settings = _settings(data, contracts)
-    catalog = _catalog(settings)
-    _known(names or (), catalog)
+    settings = settings_of(data, contracts)
+    catalog = catalog_of(settings)
+    known(names or (), catalog)
     for name in names or ():
         scaffold.activate(catalog[name])
-    catalog = _catalog(settings)
+    catalog = catalog_of(settings)
     results = make_real(settings, catalog, names or None)
     answer = {
         "ok": all(result.error is None for result in results),
@@ -218,50 +220,14 @@ def export(
     from schemas import odcs as standard
     from schemas import wire
 
-    settings = _settings(data, contracts)
-    contract = _one(_catalog(settings), name)
+    settings = settings_of(data, contracts)
+    contract = one_of(catalog_of(settings), name)
     if odcs:
         document = standard.export(contract, settings.kafka.bootstrap)
         emit({"document": document}, output, lambda: standard.to_yaml(document).rstrip())
     else:
         emit({"document": contract.latest.wire}, output, lambda: wire.text(contract.latest.wire).rstrip())
     next_step("caudal contract list")
-
-
-def _settings(data: str | None, contracts: Path | None) -> Settings:
-    from caudal import settings
-
-    return settings.load({"data_dir": data, "contracts_dir": contracts})
-
-
-def _catalog(settings: Settings) -> Catalog:
-    from schemas.load import load_catalog
-
-    return load_catalog(settings.contracts_dir)
-
-
-def _released(settings: Settings) -> dict[str, Contract]:
-    from schemas.distribution import ContractFeed
-
-    feed = ContractFeed(settings)
-    try:
-        return {name: found.contract for name, found in feed.read_to_end().items()}
-    finally:
-        feed.close()
-
-
-def _one(catalog: Catalog, name: str) -> Contract:
-    _known((name,), catalog)
-    return catalog[name]
-
-
-def _known(names: Any, known: Any) -> None:
-    """Refuse ids that nobody wrote, with the nearest one that somebody did."""
-    from schemas.document import nearest
-
-    for name in names:
-        if name not in known:
-            raise UsageError(f"there is no contract `{name}`", fix=nearest(name, known))
 
 
 def _shown(contract: Contract, answer: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ def test_a_kill_loses_and_doubles_nothing(settings: Settings, tmp_path: Path, po
     [applied] = apply.apply(settings, Catalog({contract.id: contract}))
     assert applied.error is None
     feed = ContractFeed(settings)
-    one = feed.read_toend()[contract.id]
+    one = feed.read_to_end()[contract.id]
     feed.close()
     send(settings, one, range(20))
     crash = tmp_path / "crash"

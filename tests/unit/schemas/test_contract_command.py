@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from caudal.cli.contract import app
-from caudal.errors import UsageError
+from caudal.errors import Exit, UsageError
 from schemas import odcs
 from schemas.errors import ContractError
 from schemas.load import BUILT_IN_ROOT, load_catalog
-from tests.support.contracts import YAML, write
+from tests.support.contracts import YAML, field, write
 
 COMMITTED = ("--contracts", str(BUILT_IN_ROOT))
 
@@ -113,3 +113,22 @@ def test_export_can_print_the_wire_schema() -> None:
     """--wire prints exactly the committed file."""
     file = BUILT_IN_ROOT / "commerce" / "refund" / "v1.wire.avsc"
     assert run("export", "commerce.refund", "--wire", *COMMITTED).stdout == file.read_text("utf-8")
+
+
+def test_diff_tells_what_an_apply_would_change(tmp_path: Path) -> None:
+    """A new field is a version, a field and a column; exit 10 says pending, 0 nothing, 4 that it would be refused."""
+    write(tmp_path, (), (field("colour", "string"),))
+    pending = run("diff", "tests.thing", "--from", "1", "--contracts", str(tmp_path), "-o", "json")
+    assert pending.exit_code == Exit.PENDING
+    told = json.loads(pending.stdout)
+    assert told["verdict"] == "pending"
+    assert {(c["change"], c["kind"], c["name"]) for c in told["changes"]} == {
+        ("added", "version", "2"),
+        ("added", "field", "colour"),
+        ("added", "column", "colour"),
+    }
+    same = run("diff", "tests.thing", "--from", "2", "--contracts", str(tmp_path))
+    assert (same.exit_code, "nothing changes" in same.stdout) == (0, True)
+    write(tmp_path, (), ({"name": "must", "type": "string"},))
+    refused = run("diff", "tests.thing", "--from", "1", "--contracts", str(tmp_path), "-o", "json")
+    assert (refused.exit_code, json.loads(refused.stdout)["verdict"]) == (Exit.CONTRACT, "breaking")
