@@ -45,7 +45,7 @@ def session(settings: Settings, app: str, heap: str, conf: Mapping[str, str] | N
     merged = {
         **_base(settings, scratch),
         "spark.driver.memory": heap,
-        "spark.jars": ",".join(str(jar) for jar in _jars(settings)),
+        **class_path(settings),
         **_s3(settings),
         **settings.spark.conf,
         **(conf or {}),
@@ -99,7 +99,7 @@ def _base(settings: Settings, scratch: Path) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         # Arrow is how data crosses into Python, when it must.
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} {LOCAL_JAVA_OPTIONS}" if local else JAVA_OPTIONS,
+        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} {_local_java_options()}" if local else JAVA_OPTIONS,
     }
 
 
@@ -125,13 +125,32 @@ def _s3(settings: Settings) -> dict[str, str]:
     }
 
 
-def _jars(settings: Settings) -> list[Path]:
-    folders = ["spark", *(["s3"] if settings.lake_uri.startswith(("s3://", "s3a://")) else [])]
-    jars = [jar for folder in folders for jar in sorted((settings.spark.jars_dir / folder).glob("*.jar"))]
+def class_archive() -> Path:
+    """Where the set-up leaves the archive of Spark's classes: beside the Spark whose class path it knows."""
+    return Path(sys.prefix) / "share" / "caudal" / "spark-classes.jsa"
+
+
+def _local_java_options() -> str:
+    archive = class_archive()
+    return f"{LOCAL_JAVA_OPTIONS} -XX:SharedArchiveFile={archive}" if archive.is_file() else LOCAL_JAVA_OPTIONS
+
+
+def class_path(settings: Settings) -> dict[str, str]:
+    """A local driver has the jars on the class path of its start, as the archive needs it; executors are sent them."""
+    jars, s3 = _jars(settings, "spark"), []
+    if settings.lake_uri.startswith(("s3://", "s3a://")):
+        s3 = _jars(settings, "s3")
+    if settings.spark.master.startswith("local"):
+        return {"spark.driver.extraClassPath": os.pathsep.join(jars), "spark.jars": ",".join(s3)}
+    return {"spark.jars": ",".join([*jars, *s3])}
+
+
+def _jars(settings: Settings, folder: str) -> list[str]:
+    jars = [str(jar) for jar in sorted((settings.spark.jars_dir / folder).glob("*.jar"))]
     if not jars:
         raise SettingsError(
             "Spark's jars are missing",
-            where=str(settings.spark.jars_dir),
+            where=str(settings.spark.jars_dir / folder),
             why="the set-up has not finished",
             fix="run `make setup`",
         )

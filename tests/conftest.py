@@ -119,12 +119,12 @@ def s3_settings(settings: Settings, s3: seam.S3Access, tmp_path: Path) -> Settin
 
 @pytest.fixture(scope="session")
 def spark(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one Spark session of all tests: two cores, 1 GiB of heap, with the Kafka, Avro, Delta and S3 jars."""
+    """The one Spark session of all tests: two cores, 1 GiB of heap, with the S3 jars besides."""
     from caudal.spark import session
 
     scratch = Settings(data_dir=tmp_path_factory.mktemp("spark"), contracts_dir=CONTRACTS)
     conf = {
-        "spark.jars": ",".join(str(jar) for jar in seam.spark_jars()),
+        "spark.jars": ",".join(str(jar) for jar in seam.s3_jars()),
         # One driver owns the lake, so its own log store may do put-if-absent.
         "spark.delta.logStore.s3a.impl": "io.delta.storage.S3SingleDriverLogStore",
     }

@@ -73,7 +73,10 @@ fi
 # 4. Jars of Kafka and Spark, fetched once by the Ivy that pyspark brings.
 "$venv/bin/python" -m caudal.local.jars >&2
 
-# 5. What only the tests need. Without rights they skip and say so.
+# 5. An archive of Spark's classes, for quicker starts.
+"$venv/bin/python" -m caudal.local.classes >&2 || say "Spark's classes could not be archived; starts take longer"
+
+# 6. What only the tests need. Without rights they skip and say so.
 if [ "$purpose" = test ]; then
     "$venv/bin/python" -m caudal.local.jars --with s3 >&2
     command -v chromium >/dev/null || install_package "Chromium, for the browser tests" chromium || true

@@ -64,12 +64,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture(scope="session")
 def platform(java: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
-    """Servers, streaming, batch and web, ready, with a contracts folder of their own and nobody playing."""
+    """Servers, streaming, batch and web on an S3 lake, ready, with contracts of their own and nobody playing."""
     data = tmp_path_factory.mktemp("platform") / "data"
     shutil.copytree(CONTRACTS, data / "contracts")
     # The full group follows each change at once: its checks are waited for.
     env = {"CAUDAL_CONTRACTS_DIR": str(data / "contracts"), "CAUDAL_BATCH__FULL_AFTER_S": "1"}
-    running = Install(data, env).start("up", "--stages", ",".join(STAGES))
+    running = Install(data, env).start("up", "--lake", "s3", "--stages", ",".join(STAGES))
     request.config.stash[RUNNING] = running
     try:
         running.until(lambda: all(_ready(running, name) for name in STAGES), "every stage ready")

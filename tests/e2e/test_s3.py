@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.install import Install
 
-pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 # After the kill, silver on S3 is minutes behind; verify waits for it as long as it must.
 PATIENT = {"CAUDAL_SERVING__VERIFY_WAIT_S": "200"}

@@ -132,6 +132,6 @@ def open_servers(kind: str, folder: Path) -> Servers:
     return LocalServers(folder)
 
 
-def spark_jars() -> list[Path]:
-    """Delta, Kafka, Avro and S3 for the session that all Spark tests share."""
-    return [*jars.jars_of(JARS_DIR, "spark"), *jars.jars_of(JARS_DIR, "s3")]
+def s3_jars() -> list[Path]:
+    """What the session that all Spark tests share needs besides, to reach the bucket."""
+    return jars.jars_of(JARS_DIR, "s3")
