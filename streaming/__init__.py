@@ -13,6 +13,7 @@ One query, one driver, and for each micro-batch these steps in this order:
 9. `quarantine`  dead letters, only when there are some
 10. `commit`     silver, with the ledger's facts inside the commit
 11. `ledger`     the facts as a table, flushed every few seconds
+12. `care`       between batches: small files compacted, unneeded ones deleted
 
 `batches` keeps one `worker` for each contract, `silver` tells what its table holds, `slices` runs steps 5 to 10 for one
 of them, also for raw batches that it missed, `positions` finds out where everything stands, `query` starts the stream,

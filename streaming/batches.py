@@ -14,6 +14,7 @@ from caudal import log
 from caudal.fault import crashpoint
 from schemas.distribution import Released
 from streaming import failures, positions, raw, registered, session, tables
+from streaming.care import Care
 from streaming.commit import Txn
 from streaming.facts import RawCommit
 from streaming.held import held
@@ -40,6 +41,7 @@ class Batches:
         self.workers: dict[str, Worker] = {}
         self._topics: dict[str, Worker] = {}
         self._parked_at = 0.0
+        self._care = Care(shop.spark, shop.lake, shop.own, shop.metrics)
         self._pool = ThreadPoolExecutor(shop.own.workers, thread_name_prefix="contract")
 
     def open(self, released: Iterable[Released]) -> None:
@@ -204,6 +206,14 @@ class Batches:
                 worker.catch_up(self.raw.batch, most=1)
         if now - self._parked_at >= self._shop.own.park_retry_s:
             self._retry_parked()
+        self._tend_tables()
+
+    def _tend_tables(self) -> None:
+        """Table care that fails is said and tried again at its next turn: nothing depends on it."""
+        try:
+            self._care.tend({worker.contract.table: worker.tended for worker in self.workers.values()})
+        except Exception as error:  # noqa: BLE001 - whatever Spark throws, the stream goes on
+            _log.warning("table care failed", kind=type(error).__name__)
 
     def _reopen(self, worker: Worker) -> None:
         """Look at a halted contract's table anew; what other programs did to it is then known."""

@@ -6,6 +6,7 @@ Everything that changes silver of a contract goes through here. Callers hold the
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -174,6 +175,14 @@ class Worker:
         if self.halted is not None:
             self.halted = None
             self._shop.metrics.gauge("caudal_halted", 0, contract=self.contract.id)
+
+    def tended(self, work: Callable[[], None]) -> None:
+        """Let table care change the table; its version is then the one to expect. Not while halted or behind."""
+        if self.halted is not None or self.behind:
+            return
+        self._expect(self._version)
+        work()
+        self._version = self._opened().version()
 
     def _guarded(self, piece: Slice, raw_at_ms: int | None) -> None:
         try:

@@ -47,6 +47,7 @@ MOUNTED = (
     ("caudal.cli.demo.verb", None),
     ("caudal.cli.platform", None),
     ("caudal.cli.verify", None),
+    ("caudal.cli.bench.verb", "bench"),
     ("caudal.cli.contract", "contract"),
     ("caudal.cli.batch", "batch"),
     ("caudal.cli.quality", "quality"),

@@ -48,6 +48,7 @@ NAMES = {
     "caudal_rows_total": Name("counter", "Rows that a stage has delivered"),
     "caudal_rejects_total": Name("counter", "Records refused at a stage, by code"),
     "caudal_duplicates_total": Name("counter", "Records that were already applied"),
+    "caudal_compacted_files_total": Name("counter", "Small data files that table care made fewer"),
     "caudal_late_total": Name("counter", "Applied records that came after the contract's lateness"),
     "caudal_lag": Name("gauge", "Records that wait for a stage"),
     "caudal_age_seconds": Name("gauge", "Age of records when they became available in a stage, since published_at"),

@@ -34,6 +34,10 @@ def start(settings: Settings, crash: Path, point: str | None) -> subprocess.Pope
         "CAUDAL_CRASH_DIR": str(crash),
         "PYTHONPATH": str(ROOT),
     }
+    if point == "mid-care":
+        # Two files are enough for it, and at once.
+        eager = {"FILES": "2", "LOOK_S": "0.1", "SHARE": "1"}
+        environment |= {f"CAUDAL_STREAMING__CARE_{name}": value for name, value in eager.items()}
     if point:
         environment["CAUDAL_CRASHPOINT"] = f"{point}:1"
     log = (settings.data_dir.parent / "streaming.log").open("ab")

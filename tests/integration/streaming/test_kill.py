@@ -22,10 +22,8 @@ pytestmark = [pytest.mark.spark, pytest.mark.kafka]
 # Far above what it takes, for machines that are busy with other things.
 DEADLINE_S = 600.0
 # In the everyday suite one kill where most is at stake; the others run with the slow ones.
-POINTS = [
-    "after-silver",
-    *(pytest.param(p, marks=pytest.mark.slow) for p in ("after-read", "after-raw", "mid-silver", "before-checkpoint")),
-]
+OTHERS = ("after-read", "after-raw", "mid-silver", "before-checkpoint", "mid-care")
+POINTS = ["after-silver", *(pytest.param(point, marks=pytest.mark.slow) for point in OTHERS)]
 
 
 @pytest.mark.timeout(1500)

@@ -1,0 +1,1 @@
+"""`caudal bench`: speed, measured on this machine and in one run, beside what it is compared with."""

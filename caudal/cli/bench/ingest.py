@@ -1,0 +1,170 @@
+"""`caudal bench ingest`: events/s from Kafka to silver beside a bare copy and the plain job, and age under a load."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka.admin import AdminClient
+
+from caudal.cli.bench import jobs, steady
+from caudal.cli.bench.events import events
+from caudal.cli.bench.jobs import Rig
+from caudal.cli.bench.measure import Driver, written
+from caudal.settings import Settings
+from caudal.spark import JAVA_OPTIONS
+from schemas import apply, topics
+from schemas.distribution import ContractFeed, Released
+from schemas.load import load_catalog
+from streaming import session
+from streaming.settings import StreamingSettings
+from streaming.verify import checks
+
+CONTRACTS = Path(__file__).parent / "contracts"
+MODES = ("append", "upsert")
+# A driver that works for days, not for minutes: both of the JVM's compilers, as on a cluster.
+_LONG_RUN = {"spark.driver.extraJavaOptions": JAVA_OPTIONS}
+# Below this share of the bare copy the plain job was disturbed, and what is compared with it says nothing.
+PLAIN_OF_BARE = 0.45
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: events on each topic, repeats of each job, records of a batch, and the steady load."""
+
+    events: int
+    repeats: int
+    batch: int
+    rate: int
+    seconds: float
+
+
+def run(settings: Settings, plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
+    """All measurements, in one session on running servers; `settings` name those and a scratch data folder."""
+    own = settings.section("streaming", StreamingSettings).model_copy(update={"batch_records": plan.batch})
+    spark = session.start(settings.with_(spark=settings.spark.model_copy(update={"conf": _LONG_RUN})))
+    try:
+        rigs = {mode: Rig(spark, settings, own, _released(settings, mode)) for mode in MODES}
+        for name, rig in rigs.items():
+            say(f"bench: writing {plan.events:,} events to {name}")
+            steady.produce(rig, events(rig.released, plan.events, seed=7))
+        driver = Driver(spark)
+        runs = _alternate(rigs, plan, driver, say)
+        _emptied(rigs["append"])
+        age = steady.ages(rigs["append"], settings.data_dir / "steady", plan.rate, plan.seconds, say)
+        return answer(plan, runs, age, driver.peak_mib())
+    finally:
+        spark.stop()
+
+
+def _released(settings: Settings, mode: str) -> Released:
+    """The contract of that mode, applied."""
+    catalog = load_catalog(CONTRACTS / mode)
+    [name] = (name for name in catalog if name.startswith("bench."))
+    refused = apply.first_error(apply.apply(settings, catalog, [name]))
+    if refused is not None:
+        raise refused
+    feed = ContractFeed(settings)
+    try:
+        found = feed.read_to_end()
+    finally:
+        feed.close()
+    return replace(found[name], contract=catalog[name])
+
+
+def _emptied(rig: Rig) -> None:
+    """The rig's topic, deleted and made anew."""
+    topic, admin = rig.released.contract.topic, AdminClient(topics.client_conf(rig.settings))
+    admin.delete_topics([topic])[topic].result(60)
+    while topic in admin.list_topics(timeout=20).topics:
+        time.sleep(0.2)
+    topics.Topics(rig.settings).ensure_for(rig.released.contract)
+
+
+def _alternate(
+    rigs: Mapping[str, Rig], plan: Plan, driver: Driver, say: Callable[[str], None]
+) -> dict[str, list[dict[str, Any]]]:
+    """Every job once to warm up, then all of them in turn, so that what disturbs the machine disturbs each."""
+    lines = {name: (job, rigs["append"]) for name, job in jobs.JOBS.items()}
+    lines["caudal_upsert"] = (jobs.caudal, rigs["upsert"])
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in lines}
+    for turn in range(plan.repeats + 1):
+        for name, (job, rig) in lines.items():
+            with _scratch(rig.settings.data_dir / "run") as folder:
+                cpu = driver.cpu_s()
+                took = job(rig, folder)
+                one = {"eps": plan.events / took, "cpu_s": driver.cpu_s() - cpu, **asdict(written(folder))}
+                which = f"{turn} of {plan.repeats}" if turn else "warm-up"
+                say(f"bench: {name}, {which}: {one['eps']:,.0f} events/s")
+                if turn:
+                    found[name].append(one)
+                if turn == plan.repeats and job is jobs.caudal:
+                    one["verified"] = _verified(rig, folder)
+    return found
+
+
+def _verified(rig: Rig, folder: Path) -> bool:
+    """Conservation and idempotence of this run, recounted from Kafka and raw."""
+    return all(check.ok for check in checks(rig.at(folder)))
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def answer(
+    plan: Plan, runs: Mapping[str, list[dict[str, Any]]], age: Mapping[str, float], peak_mib: float
+) -> dict[str, Any]:
+    """The JSON that the command prints: medians of all runs, ratios, ages, memory, and how to repeat it."""
+    eps = {name: statistics.median(one["eps"] for one in found) for name, found in runs.items()}
+    of_bare = eps["plain"] / eps["bare_copy"]
+    return {
+        "ok": of_bare >= PLAIN_OF_BARE and all(runs[name][-1]["verified"] for name in ("caudal", "caudal_upsert")),
+        "bare_copy_eps": round(eps["bare_copy"]),
+        "plain_eps": round(eps["plain"]),
+        "caudal_eps": round(eps["caudal"]),
+        "caudal_upsert_eps": round(eps["caudal_upsert"]),
+        "plain_of_bare": round(of_bare, 3),
+        "ratio_to_plain": round(eps["caudal"] / eps["plain"], 3),
+        "ratio_to_plain_upsert": round(eps["caudal_upsert"] / eps["plain"], 3),
+        "silver_age_s": dict(age),
+        "peak_driver_mib": round(peak_mib),
+        "cpu_s_per_million": {
+            name: round(statistics.median(one["cpu_s"] for one in found) / plan.events * 1e6, 1)
+            for name, found in runs.items()
+        },
+        "runs": {name: [_rounded(one) for one in found] for name, found in runs.items()},
+        "plan": asdict(plan),
+        "command": f"caudal bench ingest --events {plan.events} --repeats {plan.repeats} --batch {plan.batch} "
+        f"--rate {plan.rate} --seconds {plan.seconds:g} -o json",
+        "machine": {
+            "system": platform.system(),
+            "arch": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": [round(one, 2) for one in os.getloadavg()],
+        },
+    }
+
+
+def _rounded(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 1) if isinstance(value, float) else value for name, value in one.items()}
+
+
+def keep(found: Mapping[str, Any], file: Path) -> None:
+    """Add the measurement to a file of JSON lines."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as out:
+        out.write(json.dumps({"at": time.time(), **found}) + "\n")

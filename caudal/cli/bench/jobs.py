@@ -1,0 +1,121 @@
+"""What is measured: a bare copy, the plain job of an afternoon, and Caudal's whole path; each reads a topic to its end.
+
+All three run in one session, read by the same source in the same batches, and write Delta tables of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.alerts import Alerts
+from caudal.clock import SystemClock
+from caudal.lake import Lake
+from caudal.metrics import Metrics
+from caudal.settings import LakeSettings, Settings
+from schemas.distribution import Released
+from schemas.wire import compact
+from streaming import decode, jvm, read, registered, session
+from streaming.batches import Batches
+from streaming.ledger import Ledger
+from streaming.settings import StreamingSettings
+from streaming.worker import Shop
+from streaming.writers import Writers
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Write = Callable[["DataFrame", int], None]
+
+
+@dataclass(frozen=True)
+class Rig:
+    """What all jobs share: the session, the install's settings, sizes of batches, and the contract that is read."""
+
+    spark: SparkSession
+    settings: Settings
+    own: StreamingSettings
+    released: Released
+
+    def at(self, folder: Path) -> Settings:
+        """The settings with a lake and a data folder of this run alone, and this one contract."""
+        lake, contract = LakeSettings(uri=str(folder / "lake")), self.released.contract.source_dir
+        assert contract is not None
+        return self.settings.with_(lake=lake, data_dir=folder, contracts_dir=contract.parents[1])
+
+
+def bare(rig: Rig, folder: Path) -> float:
+    """Kafka's bytes to one Delta table, nothing decoded. Seconds."""
+    path = str(folder / "bytes")
+
+    def write(frame: DataFrame, _: int) -> None:
+        session.suit(frame.sparkSession, rig.own.batch_records, rig.own)
+        frame.write.format("delta").mode("append").save(path)
+
+    return _drain(rig, folder, write)
+
+
+def plain(rig: Rig, folder: Path) -> float:
+    """The batch persisted, its bytes appended, one `from_avro` of one fixed schema, appended. Seconds."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.avro.functions import from_avro
+
+    contract = rig.released.contract
+    schema = compact(contract.latest.wire)
+    body = from_avro(F.expr(f"substring(value, {decode.HEADER_BYTES + 1})"), schema, {"mode": "PERMISSIVE"})
+
+    def write(frame: DataFrame, _: int) -> None:
+        session.suit(frame.sparkSession, rig.own.batch_records, rig.own)
+        held = frame.persist()
+        held.write.format("delta").mode("append").save(str(folder / "bytes"))
+        held.select(body.alias("r")).select("r.*").write.format("delta").mode("append").save(str(folder / "rows"))
+        held.unpersist()
+
+    return _drain(rig, folder, write)
+
+
+def caudal(rig: Rig, folder: Path) -> float:
+    """Raw, decoding by id, rules, duplicates, silver, quarantine, ledger. Seconds."""
+    with path(rig, folder) as batches:
+        took = _drain(rig, folder, batches.process)
+        started = time.perf_counter()
+        batches.flush()
+        return took + time.perf_counter() - started
+
+
+@contextmanager
+def path(rig: Rig, folder: Path) -> Iterator[Batches]:
+    """The parts of the streaming process, put together on a lake of this run."""
+    settings = rig.at(folder)
+    lake, registry = Lake.open(settings), registered.SchemaRegistry(settings)
+    writers = Writers(registry, jvm.compatible(rig.spark), registered.known(lake))
+    ledger, alerts = Ledger(rig.spark, lake), Alerts(None, [], "")
+    batches = Batches(Shop(rig.spark, lake, rig.own, writers, ledger, Metrics("bench"), alerts, SystemClock()))
+    try:
+        batches.open([rig.released])
+        yield batches
+    finally:
+        batches.close()
+        registry.close()
+
+
+def _drain(rig: Rig, folder: Path, write: Write) -> float:
+    """Read the topic from its beginning to its present end in batches; seconds from the start of the query."""
+    topic = rig.released.contract.topic
+    frame = read.stream(rig.spark, rig.settings.kafka, rig.own, [topic], {})
+    started = time.perf_counter()
+    query = (
+        frame.writeStream.foreachBatch(write)
+        .option("checkpointLocation", f"file://{(folder / 'checkpoint').resolve()}")
+        .trigger(availableNow=True)
+        .start()
+    )
+    query.awaitTermination()
+    return time.perf_counter() - started
+
+
+JOBS = {"bare_copy": bare, "plain": plain, "caudal": caudal}

@@ -1,0 +1,68 @@
+"""`caudal bench`: measure this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Annotated, Any
+
+import typer
+
+from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
+from caudal.errors import Exit
+
+app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Measure speed and memory on this machine."""
+
+
+@app.command()
+def ingest(
+    events: Annotated[int, typer.Option(min=1000, help="events on each topic")] = 2_000_000,
+    repeats: Annotated[int, typer.Option(min=1, help="measured runs of each job, after one to warm up")] = 3,
+    batch: Annotated[int, typer.Option(min=1, help="records of a micro-batch, the same for all jobs")] = 50_000,
+    rate: Annotated[int, typer.Option(min=1, help="events/s of the steady load")] = 1000,
+    seconds: Annotated[float, typer.Option(min=5, help="how long the steady load lasts")] = 300,
+    data: DataOption = None,
+    output: OutputOption = Output.human,
+) -> None:
+    """Kafka to silver beside a bare copy and the plain job. Starts servers of its own; needs no install and hurts none.
+
+    The answer is also kept in <data>/benchmarks/ingest.jsonl. Exit 1 when the plain job was disturbed (below 0.45 of
+    the bare copy) or the proofs of a run failed. Example: caudal bench ingest --events 200000 --repeats 1 --seconds 30
+    """
+    from caudal import log, settings
+    from caudal.cli.bench import ingest as bench
+    from caudal.local.plan import local_plan
+    from caudal.local.supervisor import Supervisor
+
+    kept = settings.load({"data_dir": data}).data_dir / "benchmarks" / "ingest.jsonl"
+    with tempfile.TemporaryDirectory(prefix="caudal-bench-") as scratch:
+        own = settings.load({"data_dir": scratch, "contracts_dir": str(bench.CONTRACTS / "append")}, {})
+        log.setup(own, "bench")
+        supervisor = Supervisor(own, local_plan(own, lake="local", stages=(), contracts=False), say=say)
+        with supervisor.signals(), supervisor:
+            if not supervisor.start():
+                return
+            found = bench.run(supervisor.settings, bench.Plan(events, repeats, batch, rate, seconds), say)
+    bench.keep(found, kept)
+    emit(found, output, lambda: _shown(found))
+    next_step(f"compare with earlier runs: {kept}")
+    if not found["ok"]:
+        raise typer.Exit(Exit.UNEXPECTED)
+
+
+def _shown(found: dict[str, Any]) -> str:
+    cpu = found["cpu_s_per_million"]
+    speeds = {name: found[f"{name}_eps"] for name in cpu}
+    rows = [
+        (name.replace("_", " "), f"{eps:,}", f"{eps / speeds['plain']:.2f}", cpu[name]) for name, eps in speeds.items()
+    ]
+    age = ", ".join(f"{name} {value}" for name, value in found["silver_age_s"].items())
+    return "\n".join([
+        table(("job", "events/s", "of plain", "CPU s / million"), rows),
+        f"age in silver at {found['plan']['rate']}/s, seconds: {age}",
+        f"driver, peak: {found['peak_driver_mib']} MiB",
+    ])  # fmt: skip

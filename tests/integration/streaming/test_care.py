@@ -1,0 +1,65 @@
+"""Table care between batches: few files, the same rows, and everything goes on after it, a kill of the process too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from deltalake import DeltaTable
+
+from caudal.settings import Settings
+from tests.support.released import released
+from tests.support.stream_bench import Bench, Message
+from tests.support.wire_records import NOON, record
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+KNOWN = released()
+REFUND, ORDER = "commerce.refund", "commerce.order"
+BATCHES, LIMIT = 5, 2
+# Raw, ledger, parked, dead letters, and the tables of two contracts: each has its turn.
+TURNS = 6
+# At once, always, and whatever it takes.
+EAGER = {"care_look_s": 1e-9, "care_share": 1.0, "care_files": LIMIT, "vacuum_first_s": 0.0}
+
+
+def refund(bench: Bench, n: int) -> Message:
+    fields = {"event_id": f"r{n}", "shop_id": "s", "refund_id": f"r{n}", "created_at": NOON + n, "currency": "BRL"}
+    return bench.message(REFUND, record(KNOWN[REFUND].contract, **fields))
+
+
+def order(bench: Bench, key: int, at: int) -> Message:
+    fields = {"event_id": f"o{key}-{at}", "shop_id": "s", "order_id": f"o{key}", "updated_at": NOON + at}
+    return bench.message(ORDER, record(KNOWN[ORDER].contract, **fields, currency="BRL"))
+
+
+def files(bench: Bench, layer: str, name: str) -> int:
+    return len(DeltaTable(bench.lake.table(layer, name)).file_uris())
+
+
+def test_tables_stay_small_and_the_same(spark: SparkSession, offline_settings: Settings) -> None:
+    """Each batch is followed by care of every table; copies, older orders and a restart are told apart all the same."""
+    bench = Bench(spark, offline_settings, [KNOWN[REFUND], KNOWN[ORDER]], **EAGER)
+    for n in range(BATCHES):
+        repeated = [refund(bench, n - 1)] if n else []
+        bench.batch([refund(bench, n), *repeated, order(bench, n % 2, n), order(bench, 9, BATCHES - n)])
+        for _ in range(TURNS):
+            bench.batches.tend()
+        assert [worker.halted for worker in bench.batches.workers.values()] == [None, None]
+        if n == 2:
+            bench.restart()
+
+    tables = [("raw", "events"), ("ops", "ledger"), ("silver", "commerce_refund"), ("silver", "commerce_order")]
+    # What was compacted once stays as it is, so each look leaves fewer small files than the limit, and large ones.
+    counted = {place: files(bench, *place) for place in tables}
+    assert {place: n for place, n in counted.items() if n > LIMIT + 1} == {}
+    assert bench.counted("caudal_compacted_files_total", stage="raw") > 0
+    assert bench.counted("caudal_compacted_files_total", stage="silver") > 0
+    assert [row["event_id"] for row in bench.silver(REFUND, "event_id")] == [f"r{n}" for n in range(BATCHES)]
+    newest = {f"o{n % 2}": n for n in range(BATCHES)} | {"o9": BATCHES}
+    rows = bench.silver(ORDER, "order_id, updated_at")
+    assert {row["order_id"]: round(row["updated_at"].timestamp() * 1000) - NOON for row in rows} == newest
+    assert bench.ledger(REFUND) == {"read": 2 * BATCHES - 1, "applied": BATCHES, "duplicate": BATCHES - 1}
+    assert bench.findings() == []
