@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from deltalake import DeltaTable
 
+from caudal.query import Query
 from caudal.settings import Settings
 from tests.support.released import released
 from tests.support.stream_bench import Bench, Message
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.spark
 KNOWN = released()
 REFUND, ORDER = "commerce.refund", "commerce.order"
-BATCHES, LIMIT = 5, 2
+BATCHES, LIMIT = 4, 2
 # Raw, ledger, parked, dead letters, and the tables of two contracts: each has its turn.
 TURNS = 6
 # At once, always, and whatever it takes.
-EAGER = {"care_look_s": 1e-9, "care_share": 1.0, "care_files": LIMIT, "vacuum_first_s": 0.0}
+EAGER = {"care_look_s": 1e-9, "care_share": 1.0, "care_files": LIMIT}
 
 
 def refund(bench: Bench, n: int) -> Message:
@@ -37,6 +38,12 @@ def order(bench: Bench, key: int, at: int) -> Message:
 
 def files(bench: Bench, layer: str, name: str) -> int:
     return len(DeltaTable(bench.lake.table(layer, name)).file_uris())
+
+
+def rows_at(bench: Bench, version: int) -> int:
+    query = Query(bench.lake)
+    query.table("t", "silver", "commerce_refund", version)
+    return int(query.one("SELECT count(*) FROM t"))
 
 
 def test_tables_stay_small_and_the_same(spark: SparkSession, offline_settings: Settings) -> None:
@@ -62,4 +69,19 @@ def test_tables_stay_small_and_the_same(spark: SparkSession, offline_settings: S
     rows = bench.silver(ORDER, "order_id, updated_at")
     assert {row["order_id"]: round(row["updated_at"].timestamp() * 1000) - NOON for row in rows} == newest
     assert bench.ledger(REFUND) == {"read": 2 * BATCHES - 1, "applied": BATCHES, "duplicate": BATCHES - 1}
+    assert bench.findings() == []
+
+
+@pytest.mark.slow
+def test_a_vacuum_keeps_what_the_last_week_may_read(spark: SparkSession, offline_settings: Settings) -> None:
+    """Right after a compaction nothing is old enough: every version can still be read."""
+    bench = Bench(spark, offline_settings, [KNOWN[REFUND]], **EAGER, vacuum_first_s=0.0)
+    for n in range(BATCHES):
+        bench.batch([refund(bench, n)])
+        for _ in range(TURNS):
+            bench.batches.tend()
+    last = DeltaTable(bench.lake.table("silver", "commerce_refund")).version()
+    counts = [rows_at(bench, version) for version in range(last + 1)]
+    assert counts == sorted(counts)
+    assert counts[-1] == BATCHES
     assert bench.findings() == []
