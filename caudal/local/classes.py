@@ -6,39 +6,59 @@ batch use leaves the archive at its end. A JVM on another class path, or of anot
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal import spark
-from caudal.settings import Settings, load
+from caudal.local.java import find
+from caudal.settings import LakeSettings, Settings, SparkSettings, load
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
 def main() -> int:
-    """`python -m caudal.local.classes`: make the archive if it is not there."""
-    archive = spark.class_archive()
-    if archive.is_file():
+    """`python -m caudal.local.classes`: make the archive if there is none of these versions."""
+    archive, settings = spark.class_archive(), load()
+    made_of = archive.with_suffix(".txt")
+    wanted = _parts(settings)
+    if archive.is_file() and made_of.is_file() and made_of.read_text(encoding="utf-8") == wanted:
         return 0
     print("classes: archiving Spark's, once (40 s; every later start is quicker)", flush=True)
     archive.parent.mkdir(parents=True, exist_ok=True)
     part = archive.with_suffix(".part")
-    part.unlink(missing_ok=True)
+    for stale in (part, archive):
+        stale.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="caudal-classes-") as scratch:
-        _train(load({"data_dir": scratch}, {}), Path(scratch), part)
+        _train(_alone(settings, Path(scratch)), Path(scratch), part)
     if not part.is_file():
         print("classes: no archive came of it; everything works without", flush=True)
         return 0
     part.rename(archive)
+    made_of.write_text(wanted, encoding="utf-8")
     print(f"classes: archived, {archive.stat().st_size / 1e6:.0f} MB", flush=True)
     return 0
 
 
+def _parts(settings: Settings) -> str:
+    """What an archive is good for: this Java, this Spark and these jars."""
+    jars = sorted(str(jar) for jar in (settings.spark.jars_dir / "spark").glob("*.jar"))
+    return "\n".join([str(find()), version("pyspark"), *jars])
+
+
+def _alone(settings: Settings, scratch: Path) -> Settings:
+    """A local session of its own, whatever lake and cluster the settings name."""
+    own = SparkSettings(jars_dir=settings.spark.jars_dir)
+    return settings.with_(data_dir=scratch, lake=LakeSettings(), spark=own)
+
+
 def _train(settings: Settings, scratch: Path, archive: Path) -> None:
     """Run a session through what the stages do; its JVM writes the archive when it ends."""
+    os.environ.update({"JAVA_HOME": str(find().home), "SPARK_LOCAL_IP": "127.0.0.1"})
     options = f"{spark.JAVA_OPTIONS} {spark.LOCAL_JAVA_OPTIONS} -XX:ArchiveClassesAtExit={archive} -Xlog:cds=off"
     conf = {"spark.driver.extraJavaOptions": f"{options} -Xlog:cds+dynamic=off"}
     session = spark.session(settings, "classes", "1g", conf)
