@@ -64,7 +64,7 @@ class Stream:
         self._batches = Batches(shop)
         self._query = Query(self._spark, settings, own, self._batches)
         self._feed = ContractFeed(settings)
-        self._lag = Lag(settings)
+        self._lag = Lag(settings, own.query)
         self._flushed_at = self._lag_at = 0.0
         self._wait_s = own.restart_s
 
@@ -149,5 +149,9 @@ class Stream:
     def _report_lag(self) -> None:
         done = {topic: dict(parts) for topic, parts in self._batches.raw.ends.items()}
         parts = {topic: list(found) for topic, found in self._query.read_to().items()}
-        for topic, n in behind(self._lag.ends(parts), done).items():
+        ends = self._lag.ends(parts)
+        for topic, n in behind(ends, done).items():
             self._metrics.gauge("caudal_lag", n, stage="raw", contract=topic)
+        if ends:
+            # The broker has just answered.
+            self._lag.tell(done)

@@ -1,10 +1,12 @@
-"""Lag: how far raw is behind the ends of the topics, by contract, asked of the broker once in a while."""
+"""Lag: how far raw is behind the ends of the topics, by contract, asked of the broker once in a while; and where raw
+stands, told to the broker as an ordinary consumer group, so that Kafka's own tools see it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from caudal.settings import Settings
@@ -14,10 +16,12 @@ ASK_S = 5.0
 
 
 class Lag:
-    """Asks for end offsets. One client for the life of the process."""
+    """Asks for end offsets and tells where raw stands. One client for the life of the process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, query: str = "main") -> None:
         self._admin = AdminClient(client_conf(settings))
+        self._group = f"caudal.raw.{query}"
+        self._telling: Future[ConsumerGroupTopicPartitions] | None = None
 
     def ends(self, topics: Mapping[str, list[int]]) -> dict[str, dict[int, int]]:
         """The last stable offset of every partition; those that do not answer are left out."""
@@ -32,6 +36,18 @@ class Lag:
             except (KafkaException, TimeoutError):
                 continue
         return found
+
+    def tell(self, done: Mapping[str, Mapping[int, int]]) -> None:
+        """Store raw's end offsets as those of the consumer group `caudal.raw.<query>`; nothing is ever read from them.
+
+        Nobody waits for the answer, and as long as there is none nothing further is told.
+        """
+        if self._telling is not None and not self._telling.done():
+            return
+        ends = [TopicPartition(topic, p, end) for topic, parts in done.items() for p, end in parts.items()]
+        if ends:
+            wanted = ConsumerGroupTopicPartitions(self._group, ends)
+            self._telling = self._admin.alter_consumer_group_offsets([wanted], request_timeout=ASK_S)[self._group]
 
 
 def behind(ends: Mapping[str, Mapping[int, int]], done: Mapping[str, Mapping[int, int]]) -> dict[str, int]:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer
+from confluent_kafka.admin import AdminClient
 
 from caudal import settings as configuration
 from caudal.lake import Lake
@@ -61,6 +62,14 @@ def covered(settings: Settings, one: Released) -> int:
         return 0
     at = positions.silver_position(lake, one.contract.table, -1)
     return sum(line.read for _, commit in at.unflushed for line in commit.lines)
+
+
+def told(settings: Settings, topic: str) -> dict[int, int]:
+    """Where Kafka's own tools see streaming: committed offsets by partition."""
+    admin = AdminClient(topics.client_conf(settings))
+    group = "caudal.raw.main"
+    found = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(20)
+    return {place.partition: place.offset for place in found.topic_partitions if place.topic == topic}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The archive of Spark's classes that the set-up leaves: a JVM that did not fit it would go without, and say nothing."""
+"""The archive of Spark's classes that the set-up leaves: a JVM that it does not fit goes without, and says nothing."""
 
 from __future__ import annotations
 

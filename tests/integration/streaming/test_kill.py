@@ -16,7 +16,7 @@ from schemas.contract import Catalog
 from schemas.distribution import ContractFeed
 from streaming.verify import checks
 from tests.support import contracts
-from tests.support.stream_process import covered, end, send, start
+from tests.support.stream_process import covered, end, send, start, told
 
 pytestmark = [pytest.mark.spark, pytest.mark.kafka]
 # Far above what it takes, for machines that are busy with other things.
@@ -55,6 +55,9 @@ def test_a_kill_loses_and_doubles_nothing(settings: Settings, tmp_path: Path, po
         deadline = time.monotonic() + DEADLINE_S
         while covered(settings, one) < 35:
             assert survivor.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        while sum(told(settings, one.contract.topic).values()) < 35:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         os.kill(survivor.pid, signal.SIGTERM)
