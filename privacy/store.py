@@ -10,6 +10,7 @@ epoch       one row; moves on whenever every cache must forget
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +46,29 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     db = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     # secure_delete overwrites what is deleted, so a destroyed key does not survive in a free page.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"busy_timeout={int(busy_s * 1000)}"):
+    for pragma in ("synchronous=FULL", "secure_delete=ON", f"busy_timeout={int(busy_s * 1000)}"):
         db.execute(f"PRAGMA {pragma}").fetchall()
     with busy_as_error():
+        _log_ahead(db, time.monotonic() + busy_s)
         db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
     return db
+
+
+def _log_ahead(db: sqlite3.Connection, until: float) -> None:
+    """Switch a file to WAL, once for all. SQLite does not wait for another connection that does the same just now:
+    the busy timeout does not hold for this one statement, so it is tried again here."""
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if not _busy(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+
+
+def _busy(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 @contextmanager
@@ -58,7 +77,7 @@ def busy_as_error() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if _busy(error):
             raise VaultBusy("another process holds the vault", retry_after=1.0) from error
         raise
 

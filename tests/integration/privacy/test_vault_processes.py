@@ -1,13 +1,16 @@
 """The vault under several processes at once, and under a kill in the middle of its work."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from caudal.settings import Settings
+from privacy import store
 from privacy.vault import Need, Vault, index
 
 # Admits the same people in its own order and prints {identifier: ref}; with `die` it kills itself on the way.
@@ -55,3 +58,21 @@ def test_processes_agree_on_who_is_who(tmp_path: Path):
         idx = index(vault.index_key("t"), "customer", "id", f"cpf{n}")
         assert vault.admit([Need("t", "customer", (idx,), groups=("identity",))])[0].keys
     vault.close()
+
+
+def open_at_once(path: Path, gate: Barrier) -> None:
+    gate.wait()
+    store.connect(path, 5.0).close()
+
+
+def test_a_new_vault_may_be_opened_by_many_at_once(tmp_path: Path):
+    """The switch of a new file to its write-ahead log is not waited for by SQLite itself."""
+    fork = multiprocessing.get_context("fork")
+    for n in range(10):
+        gate = fork.Barrier(6)
+        openers = [fork.Process(target=open_at_once, args=(tmp_path / f"{n}.db", gate)) for _ in range(6)]
+        for opener in openers:
+            opener.start()
+        for opener in openers:
+            opener.join(30)
+        assert [opener.exitcode for opener in openers] == [0] * 6
