@@ -97,7 +97,11 @@ RESOLUTIONS: tuple[Column, ...] = (
     Column("at", "TIMESTAMP"),
     Column("by", "STRING"),
     Column("_batch", "BIGINT"),
+    Column("replay", "STRING"),
+    Column("asked", "STRING"),
 )
+"""`replay` is the id of the order, `asked` the order as JSON. `resolution` is replayed, or reopened when a RESTORE
+undid the replay; each of these takes one of those back."""
 LEDGER: tuple[Column, ...] = (
     Column("batch", "BIGINT"),
     Column("contract", "STRING"),

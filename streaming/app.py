@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from types import FrameType
+from typing import Any
 
 from caudal import log
 from caudal.alerts import Alerts
@@ -19,7 +22,7 @@ from schemas.distribution import ContractFeed
 from schemas.errors import Unreachable
 from streaming import jvm, registered, session
 from streaming.batches import Batches
-from streaming.commands import Commands, verbs
+from streaming.commands import Commands, answer, verbs
 from streaming.lag import Lag, behind
 from streaming.ledger import Ledger
 from streaming.positions import flushed_versions
@@ -45,6 +48,13 @@ def run(settings: Settings) -> None:
     own = settings.section("streaming", StreamingSettings)
     with Lease(settings.run_dir / "leases" / f"streaming-{own.query}.lock").acquire("streaming"):
         Stream(settings, own).run(stop)
+
+
+def once(settings: Settings, identity: str, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Carry out one command here and stop, for when nobody streams. Raises LeaseHeld when somebody does."""
+    own = settings.section("streaming", StreamingSettings)
+    with Lease(settings.run_dir / "leases" / f"streaming-{own.query}.lock").acquire("streaming"):
+        return Stream(settings, own).once(json.dumps({"id": identity, "verb": verb, "arguments": dict(arguments)}))
 
 
 class Stream:
@@ -82,13 +92,26 @@ class Stream:
             self._metrics.ready(False)
             commands.stop()
             self._query.stop()
-            self._feed.close()
-            self._registry.close()
-            try:
-                self._batches.flush()
-                self._spark.stop()
-            finally:
-                self._metrics.stop()
+            self._end()
+
+    def once(self, command: str) -> dict[str, Any]:
+        """Catch up, carry out one command (JSON), and stop. Raises Unreachable when the contracts cannot be read."""
+        try:
+            self._batches.open(list(self._feed.read_to_end().values()))
+            answered = answer(command.encode(), verbs(self._batches))
+            assert answered is not None, "the verb is one of this stage's"
+            return answered
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._feed.close()
+        self._registry.close()
+        try:
+            self._batches.flush()
+            self._spark.stop()
+        finally:
+            self._metrics.stop()
 
     def _contracts(self, stop: threading.Event) -> list:  # type: ignore[type-arg]
         """Every contract released so far; waits for a broker that is not up yet."""

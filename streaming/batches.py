@@ -6,19 +6,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caudal import log
+from caudal.errors import UsageError
 from caudal.fault import crashpoint
 from schemas.distribution import Released
-from streaming import failures, positions, raw, registered, session, tables
+from streaming import failures, heal, positions, raw, registered, session, tables
+from streaming import fixes as changes
 from streaming.care import Care
 from streaming.commit import Txn
 from streaming.facts import RawCommit
 from streaming.held import held
 from streaming.raw import TopicPart
+from streaming.rebuild import Rebuild
+from streaming.replay import Report
 from streaming.worker import Shop, Worker
 
 if TYPE_CHECKING:
@@ -96,6 +101,48 @@ class Batches:
                     self._reopen(worker)
                     worker.catch_up(self.raw.batch)
             return {name: worker.covered for name, worker in sorted(self.workers.items())}
+
+    def replay(self, identity: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Decide dead letters of one contract again (a command's work); what became of them.
+
+        Arguments: contract, where {code, path, since, at}, fixes, by, dry_run. Batches go on between the pieces.
+        """
+        worker, report = self._worker(arguments.get("contract")), Report()
+        changes.check(changes.parsed(list(arguments.get("fixes") or ())), worker.contract)
+        todo = heal.order(identity, worker.contract.id, arguments, worker.covered)
+        while (piece := heal.next_piece(self._shop, worker, todo)) is not None:
+            if arguments.get("dry_run"):
+                report.add(*heal.tried(self._shop, worker, piece))
+            else:
+                with self.lock:
+                    report.add(*heal.healed(self._shop, worker, piece))
+            todo = replace(todo, first=piece.last + 1)
+        return report.plain()
+
+    def rebuild(self, identity: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Make silver of one contract (argument: contract) anew from raw and put it in place (a command's work).
+
+        The stream goes on meanwhile; it waits for the last slice and the swap.
+        """
+        worker = self._worker(arguments.get("contract"))
+        job = Rebuild(self._shop, worker, identity)
+        try:
+            job.begin()
+            while job.advance(worker.covered):
+                _log.info("rebuilding", contract=worker.contract.id, batch=job.done, of=worker.covered)
+            with self.lock:
+                while job.advance(worker.covered):
+                    pass
+                self.flush()
+                return job.swap()
+        finally:
+            job.clear()
+
+    def _worker(self, contract: object) -> Worker:
+        worker = self.workers.get(str(contract))
+        if worker is None:
+            raise UsageError(f"no contract `{contract}` has been applied", fix="see: caudal contract list")
+        return worker
 
     def close(self) -> None:
         """No batch begins after this; waits for the one that runs."""

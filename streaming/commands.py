@@ -1,4 +1,5 @@
-"""The command log: commands on one topic, answers on another. The first verbs: ping, flush-ledger, catch-up.
+"""The command log: commands on one topic, answers on another. The verbs: ping, flush-ledger,
+catch-up, replay, rebuild.
 
 A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run
 twice.
@@ -12,26 +13,33 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caudal import log
-from caudal.errors import CaudalError
+from caudal.errors import CaudalError, Exit
 from caudal.settings import Settings
 from schemas import topics
 from streaming.batches import Batches
 
 COMMANDS, RESULTS = "caudal.commands", "caudal.results"
-Verb = Callable[[Mapping[str, Any]], object]
+Verb = Callable[[str, Mapping[str, Any]], object]
+"""Takes the command's id and arguments. The id is part of the transactions of what it commits."""
 _log = log.get("streaming.commands")
 
 
 def verbs(batches: Batches) -> dict[str, Verb]:
     """What streaming does on command. Each verb takes the stage's lock itself when it writes to a contract's tables."""
 
-    def flush(_: Mapping[str, Any]) -> object:
+    def flush(_: str, __: Mapping[str, Any]) -> object:
         return {"lines": batches.flush()}
 
-    def catch_up(arguments: Mapping[str, Any]) -> object:
+    def catch_up(_: str, arguments: Mapping[str, Any]) -> object:
         return {"covered": batches.catch_up(arguments.get("contract"))}
 
-    return {"ping": lambda _: {"batch": batches.raw.batch}, "flush-ledger": flush, "catch-up": catch_up}
+    return {
+        "ping": lambda _, __: {"batch": batches.raw.batch},
+        "flush-ledger": flush,
+        "catch-up": catch_up,
+        "replay": batches.replay,
+        "rebuild": batches.rebuild,
+    }
 
 
 class Commands:
@@ -90,9 +98,10 @@ def answer(value: bytes | None, known: Mapping[str, Verb]) -> dict[str, Any] | N
     if verb is None:
         return None
     try:
-        return {"id": identity, "ok": True, "result": verb(found.get("arguments") or {})}
+        return {"id": identity, "ok": True, "result": verb(str(identity), found.get("arguments") or {})}
     except CaudalError as error:
-        return {"id": identity, "ok": False, "error": error.facts()}
+        return {"id": identity, "ok": False, "error": error.facts(), "exit_code": int(error.exit_code)}
     except Exception as error:  # noqa: BLE001 - an answer must be given whatever happened
         _log.warning("command failed", verb=name, kind=type(error).__name__)
-        return {"id": identity, "ok": False, "error": {"code": "CDL-UNEXPECTED", "what": type(error).__name__}}
+        facts = {"code": "CDL-UNEXPECTED", "what": type(error).__name__}
+        return {"id": identity, "ok": False, "error": facts, "exit_code": int(Exit.UNEXPECTED)}

@@ -38,17 +38,23 @@ def decoded(contract: Contract, writers: Sequence[Writer]) -> Column:
     from pyspark.sql.avro.functions import from_avro
 
     reader = wrapped(compact(contract.latest.wire))
-    body = F.concat(F.expr(f"substring(value, {HEADER_BYTES + 1})"), F.lit(SENTINEL))
     options = {"mode": "PERMISSIVE", "avroSchema": reader}
     # A writer that decodes nothing keeps the struct's type when all records of a slice are bad.
     ready = [*writers] or [Writer(-1, compact(contract.latest.wire))]
     chain: Column | None = None
     for writer in ready:
-        one = from_avro(body, wrapped(writer.text), options)
+        one = from_avro(body(), wrapped(writer.text), options)
         test = F.col("schema_id") == writer.schema_id
         chain = F.when(test, one) if chain is None else chain.when(test, one)
     assert chain is not None
     return chain
+
+
+def body() -> Column:
+    """The Avro body of raw's `value`, with the sentinel behind it."""
+    from pyspark.sql import functions as F
+
+    return F.concat(F.expr(f"substring(value, {HEADER_BYTES + 1})"), F.lit(SENTINEL))
 
 
 def unread() -> str:

@@ -51,6 +51,21 @@ class QueryFailed(TransientError):
     code = "CDL-QUERY"
 
 
+class BadFix(StreamingError):
+    """A fix for dead letters cannot be made."""
+
+    code = "CDL-FIX"
+    exit_code = Exit.USAGE
+
+
+class NoAnswer(StreamingError):
+    """A command was given and the program that owns the tables did not answer in time."""
+
+    code = "CDL-NO-ANSWER"
+    exit_code = Exit.UNREACHABLE
+    retryable = True
+
+
 class NoDeadLetter(StreamingError):
     """No record was refused at these coordinates."""
 

@@ -60,6 +60,23 @@ class Parked:
 
 
 @dataclass(frozen=True)
+class Replayed:
+    """A replay of dead letters of raw batches [first, last]: which (`where`), with what fixes, who asked for it.
+
+    `covered` is the raw batch that silver covered then: what came later met the replayed records.
+    """
+
+    id: str
+    first: int
+    last: int
+    by: str
+    where: Mapping[str, str] = field(default_factory=dict)
+    fixes: tuple[Mapping[str, Any], ...] = ()
+    contract: str = ""
+    covered: int = 0
+
+
+@dataclass(frozen=True)
 class SilverCommit:
     """The facts of one silver commit. `upto` is the highest raw batch the table covers after it."""
 
@@ -67,6 +84,7 @@ class SilverCommit:
     upto: int
     lines: tuple[Facts, ...]
     parked: tuple[Parked, ...] = ()
+    replay: Replayed | None = None
 
     def text(self) -> str:
         """The userMetadata of the commit."""
@@ -77,6 +95,7 @@ class SilverCommit:
                 "upto": self.upto,
                 "lines": [_line(line) for line in self.lines],
                 "parked": [[p.first_batch, p.batch, p.schema_id, p.records] for p in self.parked],
+                **({"replay": vars(self.replay)} if self.replay else {}),
             },
             separators=(",", ":"),
         )
@@ -95,6 +114,11 @@ class RawCommit:
         return json.dumps({"caudal": "raw", "batch": self.batch, "ends": ends}, separators=(",", ":"))
 
 
+def replayed(found: Mapping[str, Any]) -> Replayed:
+    """A replay from its JSON form."""
+    return Replayed(**{**found, "fixes": tuple(found["fixes"])})
+
+
 def silver_commit(text: str | None) -> SilverCommit | None:
     """The facts in a commit's userMetadata, or None when the commit is none of a slice."""
     found = _parsed(text, "silver")
@@ -106,6 +130,7 @@ def silver_commit(text: str | None) -> SilverCommit | None:
         int(found["upto"]),
         tuple(Facts(contract=contract, **line) for line in found["lines"]),
         tuple(Parked(contract, *values) for values in found["parked"]),
+        _replayed(found.get("replay")),
     )
 
 
@@ -126,6 +151,10 @@ def counted(batch: int, contract: str, counts: Mapping[str, Any]) -> Facts:
 def totals(lines: Sequence[Facts]) -> dict[str, int]:
     """Sums of all counts."""
     return {name: sum(getattr(line, name) for line in lines) for name in COUNTS}
+
+
+def _replayed(found: Mapping[str, Any] | None) -> Replayed | None:
+    return replayed(found) if found else None
 
 
 def _line(line: Facts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What only the JVM knows: Avro's own verdict on two schemas."""
+"""What only the JVM knows: Avro's own verdict on two schemas, sessions of plans, folders of any file system."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def within(session: SparkSession, frame: DataFrame) -> DataFrame:
     plan = frame._jdf.queryExecution().logical()
     dataset = session.sparkContext._jvm.org.apache.spark.sql.classic.Dataset
     return DataFrame(dataset.ofRows(session._jsparkSession, plan), session)
+
+
+def remove(session: SparkSession, folder: str) -> None:
+    """Delete a folder of the lake with all that is in it; nothing when it is not there."""
+    jvm = session.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(folder)
+    path.getFileSystem(session._jsparkSession.sessionState().newHadoopConf()).delete(path, True)

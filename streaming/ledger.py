@@ -84,7 +84,9 @@ class Ledger:
         query.table("ledger", *LEDGER)
         for version, facts in undone:
             counted = query.rows(
-                f"SELECT sum(read) + sum(abs(parked)) AS n FROM ledger WHERE contract = '{facts.contract}' "
+                # Any of the three tells a line from its own opposite: what is read, what waits, what is refused.
+                f"SELECT abs(sum(read)) + abs(sum(parked)) + abs(sum(dead_letter)) AS n FROM ledger "
+                f"WHERE contract = '{facts.contract}' "
                 f"AND silver_version = {version}"
             )
             if counted[0]["n"]:

@@ -90,12 +90,20 @@ def _opened(lake: Lake) -> Query | None:
         return None
     query = Query(lake)
     query.table("dead", "quarantine", "dead_letters")
-    resolved = f"select {_PLACE}, cast(null as varchar) as resolution from dead where false"
+    resolved = f"select {_PLACE}, _batch, cast(null as varchar) as resolution from dead where false"
     if lake.has_table("quarantine", "resolutions"):
         query.table("marks", "quarantine", "resolutions")
-        resolved = f"select {_PLACE}, max(resolution) as resolution from marks group by {_PLACE}"
-    query.view("letters", f"select dead.*, r.resolution from dead left join ({resolved}) r using ({_PLACE})")
+        resolved = resolved_sql("marks")
+    query.view("letters", f"select dead.*, r.resolution from dead left join ({resolved}) r using ({_PLACE}, _batch)")
     return query
+
+
+def resolved_sql(marks: str) -> str:
+    """SQL for the records that are resolved: each `reopened` takes one `replayed` back."""
+    return (
+        f"select {_PLACE}, _batch, 'replayed' as resolution from {marks} group by {_PLACE}, _batch "
+        "having sum(case resolution when 'replayed' then 1 else -1 end) > 0"
+    )
 
 
 def _raw(lake: Lake, place: str) -> dict[str, Any] | None:

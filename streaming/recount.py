@@ -14,8 +14,9 @@ from caudal.query import Query
 from schemas.contract import Contract
 from schemas.tables import column_of
 from streaming.facts import COUNTS, Facts, counted
+from streaming.letters import resolved_sql
 from streaming.positions import silver_position
-from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RAW
+from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RAW, RESOLUTIONS
 
 # A finding names a few places; more would not help anybody.
 SHOWN = 3
@@ -50,7 +51,14 @@ class Recount:
         self.lake, self.query = lake, Query(lake)
         present = [c for c in contracts if lake.has_table("silver", c.table)]
         versions = {c.id: self.query.table(_alias(c), "silver", c.table) for c in present}
-        self.query.table("dead", *DEAD_LETTERS)
+        self.query.table("letters", *DEAD_LETTERS)
+        self.query.table("marks", *RESOLUTIONS)
+        # A letter whose record was replayed is none any more: the record is in silver, or a copy of what is there.
+        self.query.view(
+            "dead",
+            f"SELECT l.* FROM letters l LEFT ANTI JOIN ({resolved_sql('marks')}) r ON l.topic = r.topic AND "
+            'l."partition" = r."partition" AND l."offset" = r."offset" AND l."_batch" = r."_batch"',
+        )
         self.raw_version = self.query.table("raw", *RAW)
         self.query.table("ledger", *LEDGER)
         self.query.table("parked", *PARKED)

@@ -44,6 +44,10 @@ class SilverTable:
         self._opened.update_incremental()
         return self._opened.version()
 
+    def transaction(self, app: str) -> int | None:
+        """The version of a transaction id's last commit, None when there is none."""
+        return self._opened.transaction_version(app)
+
     def megabytes(self) -> float:
         """The size of the live files as of the last look at the version."""
         sizes: list[int] = pa.table(self._opened.get_add_actions(flatten=True))["size_bytes"].to_pylist()

@@ -15,6 +15,7 @@ from caudal.fault import crashpoint
 from schemas.contract import Contract
 from schemas.tables import silver_columns
 from streaming import append, quarantine, session, upsert
+from streaming.append import Span
 from streaming.check import checked
 from streaming.commit import Txn, merge
 from streaming.commit import append as append_rows
@@ -28,7 +29,7 @@ from streaming.raw import TopicPart
 from streaming.settings import StreamingSettings
 from streaming.silver import SilverTable
 from streaming.suppress import suppressed
-from streaming.writers import Resolved, Writer
+from streaming.writers import Resolved
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -93,9 +94,10 @@ def run(
         )
     rows = piece.rows.where(f"schema_id IS NULL OR schema_id NOT IN ({_listed(waiting)})") if waiting else piece.rows
     writers = [r.writer for r in verdicts.values() if r.verdict == "decodes" and r.writer is not None]
-    with held(_judgeable(rows, contract, writers, verdicts, own, erased)) as fine:
+    read = rows.withColumn("_decoded", decoded(contract, writers))
+    with held(judgeable(read, contract, verdicts, own, erased)) as fine:
         seen = look(fine, contract)
-        with held(_classified(fine, contract, target, seen)) as judged_rows:
+        with held(classified(fine, contract, target, seen.spans)) as judged_rows:
             judged = judge(judged_rows)
             codes = _codes(seen, judged)
             facts = _facts(piece, contract, waiting, judged, codes)
@@ -105,26 +107,28 @@ def run(
                 quarantine.write(letters, target.dead_letters_path, target.dead, target.dead_covered)
             commit = SilverCommit(contract.id, piece.upto, (facts,), _parked(piece, contract, waiting))
             crashpoint("mid-silver")
-            _write(judged_rows, contract, target, judged, own, commit.text())
+            write(judged_rows, contract, target, judged, own, commit.text())
             crashpoint("after-silver")
     return Outcome(commit, codes, seen.published_ms)
 
 
-def _judgeable(
-    rows: DataFrame,
+def judgeable(
+    read: DataFrame,
     contract: Contract,
-    writers: Sequence[Writer],
     verdicts: Mapping[int, Resolved],
     own: StreamingSettings,
     erased: DataFrame | None,
 ) -> DataFrame:
-    read = rows.withColumn("_decoded", decoded(contract, writers))
+    """Steps 6 and 7 for rows with `_decoded`: silver's columns, the reason why a row is refused, masks of erased people
+    emptied."""
+    writers = [r.writer for r in verdicts.values() if r.verdict == "decodes" and r.writer is not None]
     return suppressed(checked(projected(read, contract, writers), contract, verdicts, own), contract, erased)
 
 
-def _classified(rows: DataFrame, contract: Contract, target: Target, seen: Looked) -> DataFrame:
+def classified(rows: DataFrame, contract: Contract, target: Target, spans: Sequence[Span]) -> DataFrame:
+    """Step 8: rows with `_state`, against silver as it stands."""
     if contract.mode == "append":
-        return append.classified(target.session, rows, target.table, contract, seen.spans)
+        return append.classified(target.session, rows, target.table, contract, spans)
     return upsert.classified(target.session, rows, target.table, contract)
 
 
@@ -160,9 +164,10 @@ def _parked(piece: Slice, contract: Contract, waiting: Mapping[int, int]) -> tup
     return tuple(Parked(contract.id, piece.first_batch, piece.batch, i, n) for i, n in sorted(waiting.items()))
 
 
-def _write(
+def write(
     rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
 ) -> None:
+    """Step 10: applied rows to silver, in one commit that carries the facts."""
     from pyspark.sql import functions as F
 
     names = [column.name for column in silver_columns(contract)]

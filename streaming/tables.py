@@ -45,10 +45,16 @@ GENERATION = "caudal.generation"
 
 
 def create_fixed(spark: SparkSession, lake: Lake) -> None:
-    """Create the tables that do not depend on a contract; those that exist are left alone."""
+    """Create the tables that do not depend on a contract; those that exist get the columns that they lack."""
     for (layer, name), wanted, cluster in _FIXED:
+        path = lake.spark_table(layer, name)
         if not lake.has_table(layer, name):
-            spark.sql(tables.create_sql(lake.spark_table(layer, name), wanted, cluster))
+            spark.sql(tables.create_sql(path, wanted, cluster))
+            continue
+        there = columns(lake, layer, name)
+        missing = [column.ddl for column in wanted if column.name not in there]
+        if missing:
+            spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
 
 
 def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:

@@ -20,9 +20,10 @@ from caudal.lake import Lake
 from caudal.metrics import Metrics
 from schemas.contract import Contract
 from schemas.distribution import Released
-from streaming import failures, jvm, session, slices, suppress, tables
+from streaming import failures, heal, jvm, session, slices, suppress, tables
 from streaming.commit import Txn
 from streaming.errors import TableDrift
+from streaming.facts import SilverCommit
 from streaming.ledger import Committed, Ledger
 from streaming.positions import silver_position
 from streaming.raw import TopicPart, survey
@@ -94,10 +95,11 @@ class Worker:
             shop.ledger.add(Committed(facts, version, shop.clock.now_ms()))
         shop.ledger.take_back(at.undone, shop.clock.now_ms())
         dead = DeltaTable(shop.lake.table(*tables.DEAD_LETTERS), storage_options=shop.lake.storage_options or None)
-        self._dead_covered = dead.transaction_version(self._app("dead")) or 0
+        self._dead_covered = dead.transaction_version(self.app("dead")) or 0
         self._generation, self.covered, self.behind = at.generation, at.covered, True
         self._silver = SilverTable(shop.lake, contract.table)
         self._version = self._silver.version()
+        heal.settle(shop, self, at)
         if added:
             _log.info("columns added", contract=contract.id, columns=added)
 
@@ -184,6 +186,32 @@ class Worker:
         work()
         self._version = self._opened().version()
 
+    def aimed(
+        self, silver: Txn, spark: SparkSession | None = None, dead: Txn | None = None, dead_covered: int = -1
+    ) -> Target:
+        """Where work on this contract goes, with the version that its silver commit will have."""
+        return Target(
+            spark or self.session,
+            self._opened(),
+            self._path,
+            self._shop.lake.spark_table(*tables.DEAD_LETTERS),
+            silver,
+            dead or silver,
+            dead_covered,
+            self._version + 1,
+        )
+
+    def took(self, commit: SilverCommit) -> None:
+        """Silver has this commit as its next version; its lines go to the ledger."""
+        self._version += 1
+        self._expect(self._version)
+        self._shop.ledger.add(Committed(commit, self._version, self._shop.clock.now_ms()))
+
+    def app(self, role: str) -> str:
+        """The transaction id of a role. What a RESTORE does not touch goes on with its own."""
+        generation = self._generation if role.startswith("silver") else 0
+        return f"{self._shop.own.query}/{self.contract.table}/{role}/{generation}"
+
     def _guarded(self, piece: Slice, raw_at_ms: int | None) -> None:
         try:
             self._bring(piece, raw_at_ms)
@@ -208,35 +236,22 @@ class Worker:
             suppress.erased_refs(self.session, shop.lake),
             shop.clock,
         )
-        self._version += 1
-        self._expect(self._version)
+        self.took(outcome.commit)
         self.covered = max(self.covered, piece.upto)
         if piece.retried is None:
             self._waits(max(0, self._waiting - piece.part.records))
         if outcome.codes and piece.retried is None:
             self._dead_covered = max(self._dead_covered, piece.upto)
-        now = shop.clock.now_ms()
-        shop.ledger.add(Committed(outcome.commit, self._version, now))
-        self._report(outcome, now, raw_at_ms)
+        self._report(outcome, shop.clock.now_ms(), raw_at_ms)
 
     def _target(self, piece: Slice) -> Target:
-        lake, retried = self._shop.lake, piece.retried
+        retried = piece.retried
         if retried is None:
-            silver, dead = Txn(self._app("silver"), piece.upto), Txn(self._app("dead"), piece.upto)
-        else:
-            # Decided once and for all, so each parked group has a transaction of its own.
-            once = f"retry/{retried.first_batch}-{retried.batch}-{retried.schema_id}"
-            silver, dead = Txn(self._app(f"silver/{once}"), 1), Txn(self._app(f"dead/{once}"), 1)
-        return Target(
-            self.session,
-            self._opened(),
-            self._path,
-            lake.spark_table(*tables.DEAD_LETTERS),
-            silver,
-            dead,
-            self._dead_covered if retried is None else -1,
-            self._version + 1,
-        )
+            silver, dead = Txn(self.app("silver"), piece.upto), Txn(self.app("dead"), piece.upto)
+            return self.aimed(silver, dead=dead, dead_covered=self._dead_covered)
+        # Decided once and for all, so each parked group has a transaction of its own.
+        once = f"retry/{retried.first_batch}-{retried.batch}-{retried.schema_id}"
+        return self.aimed(Txn(self.app(f"silver/{once}"), 1), dead=Txn(self.app(f"dead/{once}"), 1))
 
     def _waits(self, records: int) -> None:
         self._waiting = records
@@ -245,11 +260,6 @@ class Worker:
     def _opened(self) -> SilverTable:
         assert self._silver is not None, "a worker is opened before it is used"
         return self._silver
-
-    def _app(self, role: str) -> str:
-        # Dead letters stay when silver is restored, so their transactions go on.
-        generation = self._generation if role.startswith("silver") else 0
-        return f"{self._shop.own.query}/{self.contract.table}/{role}/{generation}"
 
     def _expect(self, version: int) -> None:
         found = self._opened().version()

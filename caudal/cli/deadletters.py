@@ -1,20 +1,22 @@
-"""`caudal deadletters`: what silver refused, why, and what is known of it. Values are never shown."""
+"""`caudal deadletters`: what silver refused, why, what is known of it, and its healing. Values are never shown."""
 
 from __future__ import annotations
 
+import getpass
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, table
+from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
 from caudal.errors import UsageError
 
 if TYPE_CHECKING:
     from streaming.letters import Wanted
 
-app = typer.Typer(help="See what silver refused, and why.", no_args_is_help=True)
+app = typer.Typer(help="See what silver refused and why, and heal it.", no_args_is_help=True)
 
 ContractOption = Annotated[str | None, typer.Option("--contract", help="of this contract", show_default=False)]
 CodeOption = Annotated[str | None, typer.Option("--code", help="with this code", show_default=False)]
@@ -24,7 +26,7 @@ HoursOption = Annotated[float | None, typer.Option("--hours", help="of the last 
 
 @app.callback()
 def group() -> None:
-    """See what silver refused, and why."""
+    """See what silver refused and why, and heal it."""
 
 
 @app.command("list")
@@ -86,6 +88,70 @@ def explain(
     found["runbook"] = f"{loaded.alerts.runbook}#{found['letter']['code'].lower()}"
     emit(found, output, lambda: table(("what", "value"), _facts(found)))
     next_step(f"caudal contract show {found['letter']['contract']}")
+
+
+@app.command()
+def replay(
+    contract: Annotated[str, typer.Option("--contract", help="of this contract")],
+    code: CodeOption = None,
+    path: PathOption = None,
+    hours: HoursOption = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="the one at topic:partition:offset", show_default=False)
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option("--fix", help="changes to make first (YAML, see docs/dead-letters.md)", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would become of them, change nothing")] = False,
+    wait: Annotated[float, typer.Option("--wait", help="seconds to wait for the answer", min=1)] = 600.0,
+    data: DataOption = None,
+    output: OutputOption = Output.human,
+) -> None:
+    """Decide them again, with fixes or after the contract changed.
+
+    Example: caudal deadletters replay --contract commerce.order --code CDL-RULE-NEG_TOTAL --fix fixes.yml --dry-run
+    """
+    from caudal import settings
+    from streaming.ask import ask
+
+    where = {"code": code, "path": path, "at": ":".join(map(str, _place(at))) if at else None}
+    since = None if hours is None else datetime.fromtimestamp(time.time() - hours * 3600, UTC).isoformat()
+    arguments = {
+        "contract": contract,
+        "where": {name: value for name, value in {**where, "since": since}.items() if value is not None},
+        "fixes": _fixes(fix),
+        "dry_run": dry_run,
+        "by": getpass.getuser(),
+    }
+    say("replaying dead letters" + (" (nothing is written)" if dry_run else ""))
+    found = ask(settings.load({"data_dir": data}), "replay", arguments, wait)
+    emit({"dry_run": dry_run, **found}, output, lambda: _replayed(found))
+    if dry_run and found["letters"] > found["refused"]:
+        next_step("the same without --dry-run")
+    else:
+        next_step("caudal verify" if found["applied"] else "caudal deadletters list")
+
+
+def _fixes(file: Path | None) -> list[dict[str, Any]]:
+    """The fixes of a file as JSON can carry them; what is wrong with them is said before anybody is asked."""
+    import yaml
+
+    from streaming import fixes
+
+    if file is None:
+        return []
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError("the fixes cannot be read", where=str(file), why=type(error).__name__) from error
+    return [fix.plain() for fix in fixes.parsed(document)]
+
+
+def _replayed(found: dict[str, Any]) -> str:
+    heads = ("code", "path", "becomes", "at", "records")
+    counts = ", ".join(f"{name} {found[name]}" for name in ("letters", "applied", "duplicate", "superseded", "refused"))
+    return "\n".join([table(heads, ([_cell(kind[h]) for h in heads] for kind in found["kinds"])), "", counts])
 
 
 def _wanted(contract: str | None, code: str | None, path: str | None, hours: float | None) -> Wanted:

@@ -52,6 +52,7 @@ MOUNTED = (
     ("caudal.cli.batch", "batch"),
     ("caudal.cli.quality", "quality"),
     ("caudal.cli.deadletters", "deadletters"),
+    ("caudal.cli.rebuild", "rebuild"),
     ("caudal.cli.fraud", "fraud"),
     ("caudal.cli.token", "token"),
     ("caudal.cli.config", "config"),

@@ -139,11 +139,11 @@ def test_failures_keep_their_kind_and_never_their_text() -> None:
 def test_commands_are_answered_by_id() -> None:
     """A verb of another stage is left alone, an error is an answer too."""
 
-    def broken(_: object) -> object:
+    def broken(_: str, __: object) -> object:
         raise RuntimeError("no")
 
-    known = {"ping": lambda _: {"batch": 3}, "broken": broken}
-    assert answer(b'{"id":"1","verb":"ping"}', known) == {"id": "1", "ok": True, "result": {"batch": 3}}
+    known = {"ping": lambda identity, _: {"batch": 3, "id": identity}, "broken": broken}
+    assert answer(b'{"id":"1","verb":"ping"}', known) == {"id": "1", "ok": True, "result": {"batch": 3, "id": "1"}}
     refused = answer(b'{"id":"2","verb":"broken"}', known)
     assert refused is not None
     assert (refused["ok"], refused["error"]["code"]) == (False, "CDL-UNEXPECTED")

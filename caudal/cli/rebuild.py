@@ -1,0 +1,41 @@
+"""`caudal rebuild`: a table made anew from raw, while the stream runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
+
+app = typer.Typer(help="Make a table anew from raw.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Make a table anew from raw."""
+
+
+@app.command()
+def silver(
+    contract: Annotated[str, typer.Argument(help="the contract's id")],
+    wait: Annotated[float, typer.Option("--wait", help="seconds to wait for the answer", min=1)] = 3600.0,
+    data: DataOption = None,
+    output: OutputOption = Output.human,
+) -> None:
+    """Make silver of a contract anew and swap it in by one commit. Example: caudal rebuild silver commerce.order"""
+    from caudal import settings
+    from streaming.ask import ask
+
+    say(f"making silver of {contract} anew from raw; the stream goes on meanwhile (caudal logs streaming)")
+    found = ask(settings.load({"data_dir": data}), "rebuild", {"contract": contract}, wait)
+    changes = found["changes"]
+    rows = [
+        ("contract", found["contract"]),
+        ("raw batch", found["batch"]),
+        ("table version", found["version"]),
+        ("records applied", found["rows"]),
+        *((f"change of {name}", n) for name, n in changes.items()),
+    ]
+    emit(found, output, lambda: table(("what", "value"), rows))
+    next_step("caudal verify")

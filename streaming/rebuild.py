@@ -1,0 +1,197 @@
+"""Silver of one contract made anew from raw, beside the live table, and put in its place by one commit of its writer.
+
+The same slices are judged by the same code into a table of their own while the stream runs; only the last slice and the
+swap hold the stage's lock. Records whose dead letter is open stay dead letters (healing is `replay`'s work); replays
+that were made are made again, after the same raw batch as then, so the result is what the live table must be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from caudal.fault import crashpoint
+from caudal.query import Query, text
+from schemas import tables as layout
+from streaming import jvm, replay, session, slices, suppress, tables
+from streaming.commit import Txn, append
+from streaming.errors import ContractHalted
+from streaming.facts import Parked, Replayed, SilverCommit, counted
+from streaming.held import held
+from streaming.raw import survey
+from streaming.silver import SilverTable
+from streaming.slices import Slice, Target
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from streaming.worker import Shop, Worker
+
+_STATES = ("applied", "duplicate", "superseded", "late", "suppressed")
+
+
+class Rebuild:
+    """One rebuild. `done` is the raw batch that the new table covers."""
+
+    def __init__(self, shop: Shop, worker: Worker, identity: str) -> None:
+        self._shop, self._worker, self._identity = shop, worker, identity
+        self._contract = worker.contract
+        self._session = shop.spark.newSession()
+        self._name = f"{self._contract.table}__rebuild"
+        self._path = shop.lake.spark_table("silver", self._name)
+        self._letters = shop.lake.spark_table("quarantine", self._name)
+        self._counts: Counter[str] = Counter()
+        self._parked: list[Parked] = []
+        self._orders: list[Replayed] = []
+        self._table: SilverTable | None = None
+        self.done = 0
+
+    def begin(self) -> None:
+        """An empty table beside the live one, whatever an earlier attempt has left."""
+        contract = self._contract
+        self.clear()
+        cluster = (contract.event_time, contract.event_id) if contract.mode == "append" else contract.key[:4]
+        columns, properties = layout.silver_columns(contract), layout.silver_properties(contract)
+        self._session.sql(layout.create_sql(self._path, columns, cluster, properties))
+        self._session.sql(layout.create_sql(self._letters, layout.DEAD_LETTERS))
+        self._table = SilverTable(self._shop.lake, self._name)
+        self._orders = self._made()
+
+    def advance(self, upto: int) -> bool:
+        """One slice, or one replay, towards raw's batch `upto`; false when there is none left."""
+        if self._orders and self._orders[0].covered <= self.done:
+            self._again(self._orders.pop(0))
+            return True
+        goal = min(upto, self._orders[0].covered) if self._orders else upto
+        raw = self._raw().where(f"_batch > {self.done} AND _batch <= {goal}")
+        last = self._slice_end(raw)
+        if last is not None:
+            self._slice(raw.where(f"_batch <= {last}"), last)
+        self.done = goal if last is None else last
+        return self.done < upto or bool(self._orders)
+
+    def swap(self) -> dict[str, Any]:
+        """Put the new table in the live one's place. Callers hold the stage's lock and have flushed the ledger."""
+        from pyspark.sql import functions as F
+
+        shop, worker, contract = self._shop, self._worker, self._contract
+        if worker.halted is not None or worker.behind or worker.covered != self.done:
+            raise ContractHalted(
+                "the contract stopped while its table was made anew",
+                where=contract.id,
+                why=worker.halted.what if worker.halted else "raw holds batches that silver lacks",
+                fix="nothing was changed; try again when it works: caudal status",
+            )
+        before, waiting = self._ledger(), shop.ledger.parked(contract.id)
+        states = {name: self._counts[name] - before[name] for name in _STATES}
+        parked = sum(p.records for p in self._parked) - sum(p.records for p in waiting)
+        refused = -(states["applied"] + states["duplicate"] + states["superseded"] + parked)
+        line = counted(self.done, contract.id, {**states, "read": 0, "dead_letter": refused, "parked": parked})
+        line.balance()
+        commit = SilverCommit(
+            contract.id,
+            self.done,
+            (line,),
+            (*(replace(p, records=-p.records) for p in waiting), *self._parked),
+        )
+        session.suit(worker.session, 10**9, shop.own)
+        new = worker.session.read.format("delta").load(self._letters)
+        dead = shop.lake.spark_table(*tables.DEAD_LETTERS)
+        append(new, dead, Txn(worker.app(f"dead/rebuild/{self._identity}"), 1))
+        target = worker.aimed(Txn(worker.app(f"silver/rebuild/{self._identity}"), 1))
+        crashpoint("mid-rebuild")
+        names = [column.name for column in layout.silver_columns(contract)]
+        rows = worker.session.read.format("delta").load(self._path)
+        rows = rows.withColumn("_version", F.lit(target.next_version).cast("bigint")).select(*names)
+        (
+            rows.write.format("delta")
+            .mode("overwrite")
+            .options(txnAppId=target.silver.app, txnVersion=target.silver.version, userMetadata=commit.text())
+            .save(target.path)
+        )
+        worker.took(commit)
+        found = {"contract": contract.id, "batch": self.done, "version": target.next_version}
+        return {**found, "rows": self._counts["applied"], "changes": {**states, "dead_letter": refused}}
+
+    def clear(self) -> None:
+        """Remove what is beside the live table: nobody's erasure would reach it."""
+        for path in (self._path, self._letters):
+            jvm.remove(self._session, path)
+
+    def _slice(self, raw: DataFrame, last: int) -> None:
+        shop, contract = self._shop, self._contract
+        dead = self._session.read.format("delta").load(shop.lake.spark_table(*tables.DEAD_LETTERS))
+        known = dead.where(f"contract = {text(contract.id)} AND _batch > {self.done} AND _batch <= {last}")
+        with held(raw.join(known.select(*replay.PLACE).distinct(), list(replay.PLACE), "left_anti")) as rows:
+            found = survey(rows).get(contract.topic)
+            if found is None:
+                return
+            verdicts = {i: shop.writers.resolve(contract, i) for i in found.ids if i is not None}
+            session.suit(self._session, found.records, shop.own)
+            piece = Slice(rows, self.done + 1, last, last, found)
+            target = self._target(Txn(f"rebuild/{self._identity}", last))
+            erased = suppress.erased_refs(self._session, shop.lake)
+            outcome = slices.run(piece, contract, verdicts, target, shop.own, erased, shop.clock)
+        self._count(outcome.commit)
+        self._parked += outcome.commit.parked
+
+    def _again(self, order: Replayed) -> None:
+        """Make a replay again, of the records that it decided then."""
+        shop, contract = self._shop, self._contract
+        marks = self._session.read.format("delta").load(shop.lake.spark_table(*tables.RESOLUTIONS))
+        mine = marks.where(f"replay = {text(order.id)} AND _batch >= {order.first} AND _batch <= {order.last}")
+        dead = replay.letters(self._session, shop.lake, contract.id, {})
+        kept = mine.where("resolution = 'replayed'").select(*replay.PLACE).distinct()
+        with held(dead.join(kept, list(replay.PLACE), "left_semi")) as letters:
+            ids = [row["schema_id"] for row in letters.select("schema_id").distinct().limit(1000).collect()]
+            verdicts = {i: shop.writers.resolve(contract, i) for i in ids if i is not None}
+            target = self._target(Txn(f"rebuild/{self._identity}/{order.id}", order.last))
+            erased = suppress.erased_refs(self._session, shop.lake)
+            with ExitStack() as steps:
+                judged = replay.judged_letters(
+                    target, shop.lake, contract, verdicts, letters, order, shop.own, erased, steps
+                )
+                rows = steps.enter_context(held(judged))
+                _, _, commit, _ = replay.run(target, contract, rows, letters, order, self.done, shop.own)
+        self._count(commit)
+
+    def _made(self) -> list[Replayed]:
+        """Replays whose result silver has, in the order in which they were made."""
+        query = Query(self._shop.lake)
+        query.table("marks", *tables.RESOLUTIONS)
+        found = query.rows(
+            "SELECT asked, min(at) AS at FROM marks WHERE asked IS NOT NULL GROUP BY asked "
+            "HAVING sum(CASE resolution WHEN 'replayed' THEN 1 ELSE -1 END) > 0 ORDER BY at"
+        )
+        orders = [replay.from_text(row["asked"]) for row in found]
+        mine = [order for order in orders if order.contract == self._contract.id]
+        return sorted(mine, key=lambda order: order.covered)
+
+    def _target(self, txn: Txn) -> Target:
+        assert self._table is not None, "a rebuild is begun before it advances"
+        return Target(self._session, self._table, self._path, self._letters, txn, txn, -1, self._table.version() + 1)
+
+    def _count(self, commit: SilverCommit) -> None:
+        for line in commit.lines:
+            self._counts.update({name: getattr(line, name) for name in _STATES})
+
+    def _ledger(self) -> dict[str, int]:
+        query = Query(self._shop.lake)
+        query.table("ledger", *tables.LEDGER)
+        sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _STATES)
+        [row] = query.rows(f"SELECT {sums} FROM ledger WHERE contract = {text(self._contract.id)}")
+        return {name: int(row[name]) for name in _STATES}
+
+    def _raw(self) -> DataFrame:
+        path = self._shop.lake.spark_table(*tables.RAW)
+        return self._session.read.format("delta").load(path).where(f"topic = {text(self._contract.topic)}")
+
+    def _slice_end(self, raw: DataFrame) -> int | None:
+        total, last = 0, None
+        for row in raw.groupBy("_batch").count().orderBy("_batch").limit(1000).collect():
+            if last is not None and total + row["count"] > self._shop.own.catchup_records:
+                break
+            total, last = total + row["count"], row["_batch"]
+        return last
