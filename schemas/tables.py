@@ -118,7 +118,11 @@ LEDGER: tuple[Column, ...] = (
     Column("offsets", "STRING"),
 )
 
-TABLE_PROPERTIES: Mapping[str, str] = {"delta.enableDeletionVectors": "true"}
+TABLE_PROPERTIES: Mapping[str, str] = {
+    "delta.enableDeletionVectors": "true",
+    # A commit a second makes 86,400 log files a day. Longer than this nobody travels back; the ledger remembers.
+    "delta.logRetentionDuration": "interval 7 days",
+}
 """What every table gets. No type widening and no change data feed: deltalake refuses tables that have the first."""
 
 

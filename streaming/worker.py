@@ -96,8 +96,10 @@ class Worker:
         shop.ledger.take_back(at.undone, shop.clock.now_ms())
         dead = DeltaTable(shop.lake.table(*tables.DEAD_LETTERS), storage_options=shop.lake.storage_options or None)
         self._dead_covered = dead.transaction_version(self.app("dead")) or 0
-        self._generation, self.covered, self.behind = at.generation, at.covered, True
+        self._generation, self.behind = at.generation, True
         self._silver = SilverTable(shop.lake, contract.table)
+        # A log that care alone has written to for a week has lost the facts; its transactions stay for ever.
+        self.covered = max(at.covered, self._silver.transaction(self.app("silver")) or 0)
         self._version = self._silver.version()
         heal.settle(shop, self, at)
         if added:

@@ -22,9 +22,9 @@ from tests.support.wire_records import framed, key_of, record
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(settings: Settings, crash: Path, point: str | None) -> subprocess.Popen[bytes]:
-    """`caudal run streaming` as the supervisor starts it: its own process group."""
-    environment = {
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment that gives another process these settings."""
+    return {
         **os.environ,
         **configuration.environment(settings),
         "CAUDAL_DATA_DIR": str(settings.data_dir),
@@ -32,9 +32,13 @@ def start(settings: Settings, crash: Path, point: str | None) -> subprocess.Pope
         "CAUDAL_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
         "CAUDAL_REGISTRY__URL": settings.registry.url,
         "CAUDAL_SCHEMAS__CONTRACTS_TOPIC": f"contracts.{settings.data_dir.parent.name}",
-        "CAUDAL_CRASH_DIR": str(crash),
         "PYTHONPATH": str(ROOT),
     }
+
+
+def start(settings: Settings, crash: Path, point: str | None) -> subprocess.Popen[bytes]:
+    """`caudal run streaming` as the supervisor starts it: its own process group."""
+    environment = {**environment_of(settings), "CAUDAL_CRASH_DIR": str(crash)}
     if point == "mid-care":
         # Two files are enough for it, and at once.
         eager = {"FILES": "2", "LOOK_S": "0.1", "SHARE": "1"}

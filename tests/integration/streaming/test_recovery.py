@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from deltalake import DeltaTable
 
 from caudal.settings import Settings
 from schemas import wire
@@ -90,4 +92,24 @@ def test_versions_and_restores_lose_nothing(spark: SparkSession, offline_setting
     assert bench.ledger(EVENT) == {"read": 3, "applied": 3}
     bench.batch([event(3), event(4)])
     assert bench.ledger(EVENT) == {"read": 5, "applied": 4, "duplicate": 1}
+    assert bench.findings() == []
+
+
+def test_a_log_that_was_cleaned_up_doubles_nothing(spark: SparkSession, offline_settings: Settings) -> None:
+    """Care alone wrote to a quiet table until its log had lost the batches' facts: what it covers is still known."""
+    bench = Bench(spark, offline_settings, [KNOWN[EVENT]])
+    base = {"tenant_id": "t", "tier": "free"}
+    messages = [bench.message(EVENT, record(KNOWN[EVENT].contract, event_id=f"p{n}", **base)) for n in range(3)]
+    bench.batch(messages[:2])
+    path = bench.lake.spark_table("silver", KNOWN[EVENT].contract.table)
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('caudal.note' = 'care')")
+    table = DeltaTable(path)
+    table.create_checkpoint()
+    for commit in Path(path, "_delta_log").glob("*.json"):
+        if int(commit.stem) < table.version():
+            commit.unlink()
+    bench.restart()
+    assert [worker.covered for worker in bench.batches.workers.values()] == [bench.batches.raw.batch]
+    bench.batch(messages)
+    assert bench.ledger(EVENT) == {"read": 5, "applied": 3, "duplicate": 2}
     assert bench.findings() == []

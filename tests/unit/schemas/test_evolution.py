@@ -107,3 +107,4 @@ def test_the_ddl_of_a_silver_table() -> None:
     assert "`note` STRING,\n" in ddl
     assert "CLUSTER BY (`created_at`)" in ddl
     assert "'delta.enableDeletionVectors' = 'true'" in ddl
+    assert "'delta.logRetentionDuration' = 'interval 7 days'" in ddl
