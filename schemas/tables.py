@@ -102,6 +102,12 @@ RESOLUTIONS: tuple[Column, ...] = (
 )
 """`replay` is the id of the order, `asked` the order as JSON. `resolution` is replayed, or reopened when a RESTORE
 undid the replay; each of these takes one of those back."""
+RESOLVED_SQL = (
+    'SELECT topic, "partition", "offset", _batch, \'replayed\' AS resolution FROM marks '
+    'GROUP BY topic, "partition", "offset", _batch '
+    "HAVING sum(CASE resolution WHEN 'replayed' THEN 1 ELSE -1 END) > 0"
+)
+"""SQL over the resolutions, as `marks`: the records whose dead letter is resolved. For DataFusion, without a JVM."""
 LEDGER: tuple[Column, ...] = (
     Column("batch", "BIGINT"),
     Column("contract", "STRING"),

@@ -14,6 +14,7 @@ from typing import Any
 from caudal.lake import Lake
 from caudal.query import Query, text
 from schemas.contract import Contract
+from schemas.tables import RESOLVED_SQL
 from streaming.errors import NoDeadLetter
 
 _PLACE = 'topic, "partition", "offset"'
@@ -93,17 +94,9 @@ def _opened(lake: Lake) -> Query | None:
     resolved = f"select {_PLACE}, _batch, cast(null as varchar) as resolution from dead where false"
     if lake.has_table("quarantine", "resolutions"):
         query.table("marks", "quarantine", "resolutions")
-        resolved = resolved_sql("marks")
+        resolved = RESOLVED_SQL
     query.view("letters", f"select dead.*, r.resolution from dead left join ({resolved}) r using ({_PLACE}, _batch)")
     return query
-
-
-def resolved_sql(marks: str) -> str:
-    """SQL for the records that are resolved: each `reopened` takes one `replayed` back."""
-    return (
-        f"select {_PLACE}, _batch, 'replayed' as resolution from {marks} group by {_PLACE}, _batch "
-        "having sum(case resolution when 'replayed' then 1 else -1 end) > 0"
-    )
 
 
 def _raw(lake: Lake, place: str) -> dict[str, Any] | None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from caudal.lake import Lake
 from caudal.query import Query
 from schemas.contract import Contract
-from schemas.tables import column_of
+from schemas.tables import RESOLVED_SQL, column_of
 from streaming.facts import COUNTS, Facts, counted
-from streaming.letters import resolved_sql
 from streaming.positions import silver_position
 from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RAW, RESOLUTIONS
 
@@ -56,7 +55,7 @@ class Recount:
         # A letter whose record was replayed is none any more: the record is in silver, or a copy of what is there.
         self.query.view(
             "dead",
-            f"SELECT l.* FROM letters l LEFT ANTI JOIN ({resolved_sql('marks')}) r ON l.topic = r.topic AND "
+            f"SELECT l.* FROM letters l LEFT ANTI JOIN ({RESOLVED_SQL}) r ON l.topic = r.topic AND "
             'l."partition" = r."partition" AND l."offset" = r."offset" AND l."_batch" = r."_batch"',
         )
         self.raw_version = self.query.table("raw", *RAW)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from caudal import log
 from caudal.lake import Lake
+from caudal.query import Query
+from schemas.tables import RESOLVED_SQL
 from serving.api import answer
 from serving.api.gold import Gold, Reader
 from serving.api.scope import select
@@ -44,7 +46,14 @@ STATEMENTS: Mapping[str, tuple[str, str]] = {
         " GROUP BY tier ORDER BY events DESC, tier LIMIT 8",
     ),
 }
-DEAD_LETTERS = "SELECT code, count(*) AS records, max(at) AS latest FROM mart GROUP BY code ORDER BY records DESC, code"
+# Open dead letters by what they have in common; those that were healed since are none any more.
+DEAD_LETTERS = (
+    "SELECT d.code, d.path, d.contract, count(*) AS records, max(d.at) AS latest FROM dead d "
+    f'LEFT ANTI JOIN ({RESOLVED_SQL}) r ON d.topic = r.topic AND d."partition" = r."partition" '
+    'AND d."offset" = r."offset" AND d._batch = r._batch '
+    "GROUP BY d.code, d.path, d.contract ORDER BY records DESC, d.code, d.contract, d.path LIMIT 50"
+)
+_QUARANTINE = {"dead": "dead_letters", "marks": "resolutions"}
 
 
 class Figures:
@@ -53,7 +62,7 @@ class Figures:
     def __init__(self, lake: Lake, reader: Reader) -> None:
         self._lake, self._reader = lake, reader
         self._kept: dict[str, tuple[tuple[str, int], list[dict[str, object]]]] = {}
-        self._quarantine: DeltaTable | None = None
+        self._quarantine: dict[str, DeltaTable] = {}
         self._log = log.get("dashboard")
 
     def of_gold(self, gold: Gold | None) -> dict[str, list[dict[str, object]] | None]:
@@ -61,20 +70,35 @@ class Figures:
         return {name: self._figure(name, mart, sql, gold) for name, (mart, sql) in STATEMENTS.items()}
 
     def dead_letters(self) -> list[dict[str, object]] | None:
-        """Dead letters by code, most first; None before the first one."""
+        """Open dead letters by code, path and contract, most first; None before quarantine is there."""
         try:
-            if self._quarantine is None:
-                from deltalake import DeltaTable
-
-                if not self._lake.has_table("quarantine", "dead_letters"):
-                    return None
-                address = self._lake.table("quarantine", "dead_letters")
-                self._quarantine = DeltaTable(address, storage_options=self._lake.storage_options)
-            self._quarantine.update_incremental()
-            return self._asked("dead_letters", self._quarantine, ("", self._quarantine.version()), DEAD_LETTERS)
+            versions = self._looked()
+            if versions is None:
+                return None
+            key = (repr(versions), 0)
+            kept = self._kept.get("dead_letters")
+            if kept is None or kept[0] != key:
+                query = Query(self._lake)
+                for alias, name in _QUARANTINE.items():
+                    query.table(alias, "quarantine", name, versions[alias])
+                kept = self._kept["dead_letters"] = (key, query.rows(DEAD_LETTERS))
+            return kept[1]
         except Exception as error:  # noqa: BLE001  one missing figure must not blind the page
             self._log.warning("no figure", figure="dead_letters", error=type(error).__name__)
             return None
+
+    def _looked(self) -> dict[str, int] | None:
+        """The newest versions of quarantine's tables, from the commits since the last look."""
+        from deltalake import DeltaTable
+
+        for alias, name in _QUARANTINE.items():
+            if alias not in self._quarantine:
+                if not self._lake.has_table("quarantine", name):
+                    return None
+                address = self._lake.table("quarantine", name)
+                self._quarantine[alias] = DeltaTable(address, storage_options=self._lake.storage_options)
+            self._quarantine[alias].update_incremental()
+        return {alias: table.version() for alias, table in self._quarantine.items()}
 
     def _figure(self, name: str, mart: str, sql: str, gold: Gold | None) -> list[dict[str, object]] | None:
         found = gold.marts.get(mart) if gold else None

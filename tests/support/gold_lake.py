@@ -128,13 +128,23 @@ def publish_full(lake: Lake) -> Manifest:
     return publish(lake, "full", Group("full-1", int(time.time() * 1000), {}, tables))
 
 
-def dead_letters(lake: Lake, codes: Sequence[str]) -> None:
-    """Put dead letters into quarantine."""
-    schema = pa.schema([("code", pa.string()), ("at", pa.timestamp("us", "UTC"))])
-    records = [{"code": code, "at": AT} for code in codes]
-    write_deltalake(
-        lake.table("quarantine", "dead_letters"),
-        pa.Table.from_pylist(records, schema),
-        mode="append",
-        storage_options=lake.storage_options or None,
-    )
+def dead_letters(lake: Lake, codes: Sequence[str], healed: int = 0) -> None:
+    """Put dead letters into quarantine; the first `healed` of them were replayed since."""
+    place = [("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("_batch", pa.int64())]
+    places = [{"topic": "shop.order", "partition": 0, "offset": n, "_batch": 1} for n in range(len(codes))]
+    told = [("contract", pa.string()), ("code", pa.string()), ("path", pa.string()), ("at", pa.timestamp("us", "UTC"))]
+    letters = [
+        {**at, "contract": "shop.order", "code": code, "path": "total", "at": AT}
+        for at, code in zip(places, codes, strict=True)
+    ]
+    marks = [{**at, "resolution": "replayed"} for at in places[:healed]]
+    for name, records, columns in (
+        ("dead_letters", letters, told),
+        ("resolutions", marks, [("resolution", pa.string())]),
+    ):
+        write_deltalake(
+            lake.table("quarantine", name),
+            pa.Table.from_pylist(records, pa.schema([*place, *columns])),
+            mode="append",
+            storage_options=lake.storage_options or None,
+        )

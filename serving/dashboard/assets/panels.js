@@ -26,7 +26,7 @@ export function now(state) {
     ["Orders in gold", brief(order?.orders), order ? many(order.shops, "shop") : "not published yet"],
     ["Payments in gold", brief(paid), payments ? `${rate(stage.silver.rate)} into silver` : "not published yet"],
     ["Decisions", brief(decided), rejected && decided ? `${(100 * rejected.decisions / decided).toFixed(1)} % rejected` : "not published yet"],
-    ["Dead letters", dead ? brief(sum(dead, "records")) : "0", dead?.length ? many(dead.length, "code") : "none"],
+    ["Dead letters", dead ? brief(sum(dead, "records")) : "0", dead?.length ? many(dead.length, "group") : "none"],
   ].map(([name, value, sub]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value }), el("dd", { class: "sub", text: sub })));
 }
 
@@ -103,7 +103,8 @@ export function dead({ figures, refused_at_door: door }) {
   const rows = figures.dead_letters ?? [];
   const early = Object.entries(door ?? {});
   if (!rows.length && !early.length) return empty("No record has been refused.");
-  const all = [...rows.map((r) => [r.code, r.records, "quarantine"]), ...early.map(([code, n]) => [code, n, "at the door"])];
+  const place = ({ contract, path }) => [contract, path].filter(Boolean).join(" · ");
+  const all = [...rows.map((r) => [r.code, r.records, place(r)]), ...early.map(([code, n]) => [code, n, "at the door"])];
   const high = Math.max(1, ...all.map(([, n]) => n));
   return [table("Dead letters by code", [["Code"], ["Records", "num"], [""], ["Where", "num extra"]],
     all.slice(0, 12).map(([code, n, where]) => el("tr", {}, cell(code, "name code"), cell(count(n), "num"), bar(n / high, "warn"), cell(where, "num quiet extra"))))];
