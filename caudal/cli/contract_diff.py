@@ -44,13 +44,14 @@ def diff(
         "changes": [change.record() for change in found.changes],
         "findings": [finding.record() for finding in found.findings],
     }
-    emit(answer, output, lambda: _compared(found))
+    emit(answer, output, lambda: compared(found))
     next_step(f"caudal contract apply {name}" if found.verdict == "pending" else f"caudal contract lint {name}")
     if found.verdict != "none":
         raise typer.Exit(Exit.CONTRACT if found.verdict == "breaking" else Exit.PENDING)
 
 
-def _compared(found: Diff) -> str:
+def compared(found: Diff) -> str:
+    """For people: the changes, what the linter says, the verdict."""
     rows = [(c.verb, c.kind, c.name, c.before or "", c.after or "") for c in found.changes]
     listed = table(("", "what", "name", "before", "after"), rows) if rows else "nothing changes"
     said = [f"{finding.severity}: {finding.message}" for finding in found.findings]

@@ -53,6 +53,7 @@ MOUNTED = (
     ("caudal.cli.quality", "quality"),
     ("caudal.cli.deadletters", "deadletters"),
     ("caudal.cli.rebuild", "rebuild"),
+    ("caudal.cli.plan", None),
     ("caudal.cli.fraud", "fraud"),
     ("caudal.cli.token", "token"),
     ("caudal.cli.config", "config"),

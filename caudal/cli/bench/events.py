@@ -22,35 +22,52 @@ _MASKS = {"customer_cpf": "***.***.***-09", "customer_email": "ab***@example.com
 _METHODS = ("pix", "card", "transfer")
 
 
+Choose = Callable[[random.Random], int]
+"""Which account an event is of."""
+
+
+def uniform(accounts: int = ACCOUNTS) -> Choose:
+    """Any of so many accounts."""
+    return lambda chance: chance.randrange(accounts)
+
+
 @dataclass(frozen=True)
 class Event:
-    """One Kafka record: key and framed value. `copy` and `spoiled` say what a reader must make of it."""
+    """One Kafka record: topic, key and framed value. `copy` and `spoiled` say what a reader must make of it."""
 
+    topic: str
     key: bytes
     value: bytes
     copy: bool = False
     spoiled: bool = False
 
 
-def events(released: Released, count: int, seed: int, now_ms: Callable[[], int] | None = None) -> Iterator[Event]:
+def events(
+    released: Released,
+    count: int,
+    seed: int,
+    now_ms: Callable[[], int] | None = None,
+    account: Choose | None = None,
+) -> Iterator[Event]:
     """`count` records. Of the spoiled ones a third is cut short, a third is too long, a third breaks the rule."""
     chance, clock = random.Random(seed), now_ms or (lambda: int(time.time() * 1000))
     encode = compile_encoder(released.contract.latest.wire, released.ids[released.contract.latest.number])
     names = {item["name"] for item in released.contract.latest.wire["fields"]}
     key_fields = released.contract.message_key
     recent: list[Event] = []
+    topic, choose = released.contract.topic, account or uniform()
     for number in range(count):
         dice = chance.random()
         if recent and dice < TWICE:
             original = recent[chance.randrange(len(recent))]
-            yield Event(original.key, original.value, copy=True)
+            yield Event(topic, original.key, original.value, copy=True)
             continue
-        record = _record(chance, number, seed, clock())
+        record = _record(chance, number, seed, clock(), choose(chance))
         key = message_key([record[name] for name in key_fields])
         if dice >= 1 - SPOILED:
-            yield Event(key, _spoiled(number, record, names, encode), spoiled=True)
+            yield Event(topic, key, _spoiled(number, record, names, encode), spoiled=True)
             continue
-        made = Event(key, encode({name: value for name, value in record.items() if name in names}))
+        made = Event(topic, key, encode({name: value for name, value in record.items() if name in names}))
         if len(recent) < _RECENT:
             recent.append(made)
         else:
@@ -66,9 +83,8 @@ def _spoiled(number: int, record: dict[str, Any], names: set[str], encode: Calla
     return value[:-10] if number % 3 == 1 else value + b"\x00\x00"
 
 
-def _record(chance: random.Random, number: int, seed: int, now_ms: int) -> dict[str, Any]:
+def _record(chance: random.Random, number: int, seed: int, now_ms: int, account: int) -> dict[str, Any]:
     """A wire record with the fields of both contracts."""
-    account = chance.randrange(ACCOUNTS)
     sealed = {name: {"mask": mask, "token": chance.randbytes(_TOKEN_BYTES)} for name, mask in _MASKS.items()}
     return {
         "event_id": f"{seed}-{number}",

@@ -8,21 +8,20 @@ import platform
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka.admin import AdminClient
-
-from caudal.cli.bench import jobs, steady
+from caudal.cli.bench import growth, jobs, steady
 from caudal.cli.bench.events import events
+from caudal.cli.bench.growth import Sizes
 from caudal.cli.bench.jobs import Rig
 from caudal.cli.bench.measure import Driver, written
 from caudal.settings import Settings
 from caudal.spark import JAVA_OPTIONS
-from schemas import apply, topics
+from schemas import apply
 from schemas.distribution import ContractFeed, Released
 from schemas.load import load_catalog
 from streaming import session
@@ -39,13 +38,14 @@ PLAIN_OF_BARE = 0.45
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: events on each topic, repeats of each job, records of a batch, and the steady load."""
+    """What is run: events on each topic, repeats of each job, records of a batch, the steady load, the growth."""
 
     events: int
     repeats: int
     batch: int
     rate: int
     seconds: float
+    growth: Sizes
 
 
 def run(settings: Settings, plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
@@ -59,9 +59,10 @@ def run(settings: Settings, plan: Plan, say: Callable[[str], None]) -> dict[str,
             steady.produce(rig, events(rig.released, plan.events, seed=7))
         driver = Driver(spark)
         runs = _alternate(rigs, plan, driver, say)
-        _emptied(rigs["append"])
+        steady.emptied(rigs["append"])
         age = steady.ages(rigs["append"], settings.data_dir / "steady", plan.rate, plan.seconds, say)
-        return answer(plan, runs, age, driver.peak_mib())
+        grown = growth.measured(rigs, {mode: CONTRACTS / mode for mode in MODES}, plan.growth, say)
+        return {**answer(plan, runs, age, driver.peak_mib()), "growth": grown}
     finally:
         spark.stop()
 
@@ -79,15 +80,6 @@ def _released(settings: Settings, mode: str) -> Released:
     finally:
         feed.close()
     return replace(found[name], contract=catalog[name])
-
-
-def _emptied(rig: Rig) -> None:
-    """The rig's topic, deleted and made anew."""
-    topic, admin = rig.released.contract.topic, AdminClient(topics.client_conf(rig.settings))
-    admin.delete_topics([topic])[topic].result(60)
-    while topic in admin.list_topics(timeout=20).topics:
-        time.sleep(0.2)
-    topics.Topics(rig.settings).ensure_for(rig.released.contract)
 
 
 def _alternate(
@@ -149,7 +141,8 @@ def answer(
         "runs": {name: [_rounded(one) for one in found] for name, found in runs.items()},
         "plan": asdict(plan),
         "command": f"caudal bench ingest --events {plan.events} --repeats {plan.repeats} --batch {plan.batch} "
-        f"--rate {plan.rate} --seconds {plan.seconds:g} -o json",
+        f"--rate {plan.rate} --seconds {plan.seconds:g} --growth-rows {_listed(plan.growth.rows)} "
+        f"--growth-contracts {_listed(plan.growth.contracts)} -o json",
         "machine": {
             "system": platform.system(),
             "arch": platform.machine(),
@@ -157,6 +150,10 @@ def answer(
             "load": [round(one, 2) for one in os.getloadavg()],
         },
     }
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ",".join(map(str, sizes)) or "none"
 
 
 def _rounded(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,12 +34,18 @@ Write = Callable[["DataFrame", int], None]
 
 @dataclass(frozen=True)
 class Rig:
-    """What all jobs share: the session, the install's settings, sizes of batches, and the contract that is read."""
+    """What all jobs share: the session, the install's settings, sizes of batches, and the contracts that are read."""
 
     spark: SparkSession
     settings: Settings
     own: StreamingSettings
     released: Released
+    others: tuple[Released, ...] = ()
+
+    @property
+    def all(self) -> tuple[Released, ...]:
+        """Every contract that is read."""
+        return (self.released, *self.others)
 
     def at(self, folder: Path) -> Settings:
         """The settings with a lake and a data folder of this run alone, and this one contract."""
@@ -96,7 +102,7 @@ def path(rig: Rig, folder: Path) -> Iterator[Batches]:
     ledger, alerts = Ledger(rig.spark, lake), Alerts(None, [], "")
     batches = Batches(Shop(rig.spark, lake, rig.own, writers, ledger, Metrics("bench"), alerts, SystemClock()))
     try:
-        batches.open([rig.released])
+        batches.open(rig.all)
         yield batches
     finally:
         batches.close()
@@ -105,8 +111,8 @@ def path(rig: Rig, folder: Path) -> Iterator[Batches]:
 
 def _drain(rig: Rig, folder: Path, write: Write) -> float:
     """Read the topic from its beginning to its present end in batches; seconds from the start of the query."""
-    topic = rig.released.contract.topic
-    frame = read.stream(rig.spark, rig.settings.kafka, rig.own, [topic], {})
+    topics = [one.contract.topic for one in rig.all]
+    frame = read.stream(rig.spark, rig.settings.kafka, rig.own, topics, {})
     started = time.perf_counter()
     query = (
         frame.writeStream.foreachBatch(write)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 from deltalake import DeltaTable
 
 from caudal.cli.bench.events import Event, events
@@ -42,32 +45,45 @@ def ages(rig: Rig, folder: Path, rate: int, seconds: float, say: Callable[[str],
             _settle(rig, batches)
         finally:
             query.stop()
-    return quantiles(Lake.open(rig.at(folder)), rig.released.contract.table, since_ms)
+    return quantiles(Lake.open(rig.at(folder)), [one.contract.table for one in rig.all], since_ms)
 
 
-def quantiles(lake: Lake, table: str, since_ms: int) -> dict[str, float]:
+def quantiles(lake: Lake, tables: Sequence[str], since_ms: int) -> dict[str, float]:
     """Age of the rows published since then, when the commit that holds them was made. Seconds."""
-    opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
-    made_at = {int(entry["version"]): int(entry["timestamp"]) for entry in opened.history()}
-    query = Sql(lake)
-    query.table("t", "silver", table)
-    rows = query.arrow("select _version, _published_at from t")
-    published = rows["_published_at"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
-    commits = pc.index_in(rows["_version"], pa.array(list(made_at), pa.int64()))
-    seconds = pc.divide(pc.subtract(pc.take(pa.array(list(made_at.values())), commits), published), 1000.0)
-    fresh = seconds.filter(pc.greater_equal(published, since_ms))
+    fresh = pa.chunked_array([chunk for table in tables for chunk in _ages(lake, table, since_ms).chunks], pa.float64())
     found = pc.quantile(fresh, q=list(QUANTILES.values())).to_pylist()
     return {**{name: round(age, 2) for name, age in zip(QUANTILES, found, strict=True)}, "events": len(fresh)}
 
 
+def _ages(lake: Lake, table: str, since_ms: int) -> pa.ChunkedArray:
+    opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
+    made_at = {int(entry["version"]): int(entry["timestamp"]) for entry in opened.history()}
+    query = Sql(lake)
+    query.table("t", "silver", table)
+    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat()
+    rows = query.arrow(f"select _version, _published_at from t where _published_at >= timestamp '{since}'")
+    published = rows["_published_at"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
+    commits = pc.index_in(rows["_version"], pa.array(list(made_at), pa.int64()))
+    return pc.divide(pc.subtract(pc.take(pa.array(list(made_at.values())), commits), published), 1000.0)
+
+
+def emptied(rig: Rig) -> None:
+    """Delete the rig's topic and make it anew."""
+    topic, admin = rig.released.contract.topic, AdminClient(topics.client_conf(rig.settings))
+    admin.delete_topics([topic])[topic].result(60)
+    while topic in admin.list_topics(timeout=20).topics:
+        time.sleep(0.2)
+    topics.Topics(rig.settings).ensure_for(rig.released.contract)
+
+
 def produce(rig: Rig, made: Iterable[Event], pause: Callable[[int], float] = lambda sent: 0.0) -> int:
-    """Publish events to the contract's topic; `pause(sent)` says how long to wait after so many. Returns how many."""
+    """Publish events to their topics; `pause(sent)` says how long to wait after so many. Returns how many."""
     conf = {**topics.client_conf(rig.settings), "acks": "all", "compression.type": "zstd", "linger.ms": 5}
-    producer, topic, sent = Producer({**conf, "queue.buffering.max.messages": 200_000}), rig.released.contract.topic, 0
+    producer, sent = Producer({**conf, "queue.buffering.max.messages": 200_000}), 0
     for event in made:
         while True:
             try:
-                producer.produce(topic, key=event.key, value=event.value)
+                producer.produce(event.topic, key=event.key, value=event.value)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -90,15 +106,17 @@ def _play(rig: Rig, rate: int, seconds: float, seed: int) -> None:
         due = sent / rate - (time.monotonic() - began)
         return due if due > 0.01 else 0.0
 
-    produce(rig, events(rig.released, int(rate * seconds), seed), ahead)
+    each = [events(one, int(rate * seconds), seed * 1000 + n) for n, one in enumerate(rig.all)]
+    produce(rig, islice(chain.from_iterable(zip(*each, strict=True)), int(rate * seconds)), ahead)
 
 
 def _settle(rig: Rig, batches: Batches, patience_s: float = 300) -> None:
-    """Wait until silver has what the topic has."""
-    topic, deadline, lag = rig.released.contract.topic, time.monotonic() + patience_s, Lag(rig.settings)
+    """Wait until silver has what the topics have."""
+    deadline, lag = time.monotonic() + patience_s, Lag(rig.settings)
+    topics_ = [one.contract.topic for one in rig.all]
     while time.monotonic() < deadline:
         done = {name: dict(parts) for name, parts in batches.raw.ends.items()}
-        left = behind(lag.ends({topic: list(done.get(topic, {}))}), done).get(topic, 0)
+        left = sum(behind(lag.ends({topic: list(done.get(topic, {})) for topic in topics_}), done).values())
         if done and not left and all(worker.covered >= batches.raw.batch for worker in batches.workers.values()):
             return
         time.sleep(0.2)
