@@ -46,5 +46,10 @@ class _StandardError:
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose lines carry the component's name."""
-    return cast("structlog.stdlib.BoundLogger", structlog.get_logger().bind(component=name))
+    """A logger whose lines carry the component's name. It may be made before `setup`: that holds for it too."""
+    # Not `.bind`: it would take this moment's configuration, and modules make their loggers when they are imported.
+    return cast("structlog.stdlib.BoundLogger", structlog.get_logger(component=name))
+
+
+# Whoever never calls `setup` keeps its data on standard output clean all the same.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _StandardError())))

@@ -112,9 +112,11 @@ def replay(
 
     Example: caudal deadletters replay --contract commerce.order --code CDL-RULE-NEG_TOTAL --fix fixes.yml --dry-run
     """
-    from caudal import settings
+    from caudal import log, settings
     from streaming.ask import ask
 
+    loaded = settings.load({"data_dir": data})
+    log.setup(loaded, "replay")
     where = {"code": code, "path": path, "at": ":".join(map(str, _place(at))) if at else None}
     since = None if hours is None else datetime.fromtimestamp(time.time() - hours * 3600, UTC).isoformat()
     arguments = {
@@ -125,7 +127,7 @@ def replay(
         "by": getpass.getuser(),
     }
     say("replaying dead letters" + (" (nothing is written)" if dry_run else ""))
-    found = ask(settings.load({"data_dir": data}), "replay", arguments, wait)
+    found = ask(loaded, "replay", arguments, wait)
     emit({"dry_run": dry_run, **found}, output, lambda: _replayed(found))
     if dry_run and found["letters"] > found["refused"]:
         next_step("the same without --dry-run")

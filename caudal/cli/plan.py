@@ -34,10 +34,12 @@ def plan(
     import schemas
     from batch.project import source_dir
     from batch.settings import BatchSettings
+    from caudal import log
     from schemas.diff import diff
     from schemas.touched import touched
 
     settings = settings_of(data, contracts)
+    log.setup(settings, "plan")
     contract = one_of(catalog_of(settings), name)
     before = released_by(settings).get(name)
     found = diff(before, contract)

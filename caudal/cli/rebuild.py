@@ -24,11 +24,13 @@ def silver(
     output: OutputOption = Output.human,
 ) -> None:
     """Make silver of a contract anew and swap it in by one commit. Example: caudal rebuild silver commerce.order"""
-    from caudal import settings
+    from caudal import log, settings
     from streaming.ask import ask
 
+    loaded = settings.load({"data_dir": data})
+    log.setup(loaded, "rebuild")
     say(f"making silver of {contract} anew from raw; the stream goes on meanwhile (caudal logs streaming)")
-    found = ask(settings.load({"data_dir": data}), "rebuild", {"contract": contract}, wait)
+    found = ask(loaded, "rebuild", {"contract": contract}, wait)
     changes = found["changes"]
     rows = [
         ("contract", found["contract"]),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -179,3 +181,38 @@ def push(install: Install, body: dict[str, object]) -> httpx2.Response:
         json={**body, "amount": str(body["amount"])},
         timeout=30,
     )
+
+
+def test_its_dead_letters_heal_and_silver_is_made_anew(platform: Install, pids: dict[str, int], tmp_path: Path) -> None:
+    """A stricter rule is planned on its real records; fixed letters are applied; a rebuild of the table is the same."""
+    stricter = tmp_path / "contracts"
+    shutil.copytree(platform.settings.contracts_dir, stricter)
+    [file] = stricter.glob("acme/signup/contract.yml")
+    file.write_text(file.read_text(encoding="utf-8").replace("amount >= 0", "amount >= 5"), encoding="utf-8")
+    code, planned = platform.verb("plan", SIGNUP, "--contracts", str(stricter))
+    assert code == 10
+    effect = planned["effect"]
+    assert (effect["records"], effect["refused_now"]) == (GOOD + 1 + TWICE + BROKEN, BROKEN)
+    assert [(one["now"], one["records"]) for one in effect["changes"]] == [(None, 5 + TWICE)]
+
+    fixes = tmp_path / "fixes.yml"
+    fixes.write_text("- set: amount\n  value: '1.00'\n", encoding="utf-8")
+    chosen = ("deadletters", "replay", "--contract", SIGNUP, "--code", "CDL-RULE-NEG_AMOUNT", "--fix", str(fixes))
+    code, tried = platform.verb(*chosen, "--dry-run")
+    assert (code, tried["applied"], ledger(platform)["applied"]) == (0, BROKEN, GOOD + 1)
+    code, healed = platform.verb(*chosen)
+    assert (code, healed["applied"], healed["refused"]) == (0, BROKEN, 0)
+    wanted = {"applied": GOOD + 1 + BROKEN, "dead_letter": 0}
+    platform.until(lambda: wanted.items() <= ledger(platform).items(), "the healed records in the ledger", timeout=60)
+    [group] = platform.verb("deadletters", "list", "--contract", SIGNUP)[1]["groups"]
+    assert (group["open"], group["resolved"]) == (0, BROKEN)
+
+    def content() -> list[dict[str, Any]]:
+        columns = "event_id, amount, customer_email, subject_ref, _offset, _digest"
+        return query(platform, ("silver", TABLE)).rows(f"SELECT {columns} FROM {TABLE} ORDER BY event_id")
+
+    before = content()
+    code, rebuilt = platform.verb("rebuild", "silver", SIGNUP)
+    assert (code, set(rebuilt["changes"].values())) == (0, {0})
+    assert (len(before), content()) == (GOOD + 1 + BROKEN, before)
+    assert not Lake.open(platform.settings).has_table("silver", f"{TABLE}__rebuild")

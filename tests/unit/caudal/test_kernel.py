@@ -181,3 +181,17 @@ def test_an_error_tells_its_facts() -> None:
     error = CaudalError("it broke", where="here", why="that", fix="do this", code="CDL-X")
     assert str(error) == "CDL-X: it broke; at here; because that; fix: do this"
     assert json.loads(json.dumps(error.facts()))["code"] == "CDL-X"
+
+
+def test_logs_never_reach_standard_output() -> None:
+    """Loggers are made at import, before a verb sets logging up; standard output stays clean all the same."""
+    code = (
+        "from caudal import log; early = log.get('x'); early.info('before');"
+        "from caudal.settings import Settings; log.setup(Settings(log={'format': 'json'}), 'p');"
+        "early.info('after', n=1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    first, second = done.stderr.splitlines()
+    assert "before" in first
+    assert json.loads(second) | {"component": "x", "event": "after", "process": "p", "n": 1} == json.loads(second)
