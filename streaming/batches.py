@@ -126,6 +126,9 @@ class Batches:
         """
         worker = self._worker(arguments.get("contract"))
         job = Rebuild(self._shop, worker, identity)
+        made = job.made()
+        if made is not None:
+            return made
         try:
             job.begin()
             while job.advance(worker.covered):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from streaming.worker import Shop, Worker
 
+_LOOK = 1000
 _STATES = ("applied", "duplicate", "superseded", "late", "suppressed")
 
 
@@ -48,6 +49,14 @@ class Rebuild:
         self._table: SilverTable | None = None
         self.done = 0
 
+    def made(self) -> dict[str, Any] | None:
+        """What a rebuild of this identity has done already: its answer was lost, and the command came again."""
+        target = self._worker.aimed(self._swapped())
+        if target.table.transaction(target.silver.app) is None:
+            return None
+        nothing = {**dict.fromkeys(_STATES, 0), "dead_letter": 0}
+        return self._found(target.next_version - 1, self._ledger()["applied"], nothing)
+
     def begin(self) -> None:
         """An empty table beside the live one, whatever an earlier attempt has left."""
         contract = self._contract
@@ -65,6 +74,8 @@ class Rebuild:
             self._again(self._orders.pop(0))
             return True
         goal = min(upto, self._orders[0].covered) if self._orders else upto
+        # Raw's files are told apart by their batches, so a look at some of them reads only these.
+        goal = min(goal, self.done + _LOOK)
         raw = self._raw().where(f"_batch > {self.done} AND _batch <= {goal}")
         last = self._slice_end(raw)
         if last is not None:
@@ -100,7 +111,7 @@ class Rebuild:
         new = worker.session.read.format("delta").load(self._letters)
         dead = shop.lake.spark_table(*tables.DEAD_LETTERS)
         append(new, dead, Txn(worker.app(f"dead/rebuild/{self._identity}"), 1))
-        target = worker.aimed(Txn(worker.app(f"silver/rebuild/{self._identity}"), 1))
+        target = worker.aimed(self._swapped())
         crashpoint("mid-rebuild")
         names = [column.name for column in layout.silver_columns(contract)]
         rows = worker.session.read.format("delta").load(self._path)
@@ -112,8 +123,7 @@ class Rebuild:
             .save(target.path)
         )
         worker.took(commit)
-        found = {"contract": contract.id, "batch": self.done, "version": target.next_version}
-        return {**found, "rows": self._counts["applied"], "changes": {**states, "dead_letter": refused}}
+        return self._found(target.next_version, self._counts["applied"], {**states, "dead_letter": refused})
 
     def clear(self) -> None:
         """Remove what is beside the live table: nobody's erasure would reach it."""
@@ -168,6 +178,13 @@ class Rebuild:
         orders = [replay.from_text(row["asked"]) for row in found]
         mine = [order for order in orders if order.contract == self._contract.id]
         return sorted(mine, key=lambda order: order.covered)
+
+    def _swapped(self) -> Txn:
+        return Txn(self._worker.app(f"silver/rebuild/{self._identity}"), 1)
+
+    def _found(self, version: int, applied: int, changes: dict[str, int]) -> dict[str, Any]:
+        place = {"contract": self._contract.id, "batch": self._worker.covered, "version": version}
+        return {**place, "applied": applied, "changes": changes}
 
     def _target(self, txn: Txn) -> Target:
         assert self._table is not None, "a rebuild is begun before it advances"

@@ -33,7 +33,7 @@ from streaming.slices import Target
 from streaming.writers import Resolved
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 PLACE = ("topic", "partition", "offset", "_batch")
 _DECIDED = "_state IN ('applied', 'duplicate', 'superseded')"
@@ -73,19 +73,23 @@ class Report:
         return dict(vars(self))
 
 
-def condition(contract: str, where: Mapping[str, str]) -> str:
-    """SQL over dead letters: the contract's, of this code, path, coordinates, from a time on.
+def condition(contract: str, where: Mapping[str, str]) -> Column:
+    """True for dead letters of the contract, of this code, path, coordinates, from a time on.
 
     Personal values in clear are never replayed: their raw records wait for a purge.
     """
-    parts = [f"contract = {text(contract)}", "code <> 'CDL-PLAINTEXT'"]
-    parts += [f"{name} = {text(where[name])}" for name in ("code", "path") if name in where]
+    from pyspark.sql import functions as F
+
+    found = (F.col("contract") == contract) & (F.col("code") != "CDL-PLAINTEXT")
+    for name in ("code", "path"):
+        if name in where:
+            found &= F.col(name) == where[name]
     if "since" in where:
-        parts.append(f"at >= TIMESTAMP {text(where['since'])}")
+        found &= F.col("at") >= F.lit(where["since"]).cast("timestamp")
     if "at" in where:
         topic, partition, offset = where["at"].rsplit(":", 2)
-        parts.append(f"topic = {text(topic)} AND partition = {int(partition)} AND offset = {int(offset)}")
-    return " AND ".join(parts)
+        found &= (F.col("topic") == topic) & (F.col("partition") == int(partition)) & (F.col("offset") == int(offset))
+    return found
 
 
 def letters(session: SparkSession, lake: Lake, contract: str, where: Mapping[str, str]) -> DataFrame:

@@ -36,7 +36,7 @@ def silver(
         ("contract", found["contract"]),
         ("raw batch", found["batch"]),
         ("table version", found["version"]),
-        ("records applied", found["rows"]),
+        ("records applied", found["applied"]),
         *((f"change of {name}", n) for name, n in changes.items()),
     ]
     emit(found, output, lambda: table(("what", "value"), rows))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.spark
 PAY, ORDER = "payments.transaction", "commerce.order"
 TEXT_ID = 9001
-NEGATIVE = {"code": "CDL-RULE-AMOUNT"}
+NEGATIVE = {"code": "CDL-RULE-AMOUNT", "path": "AMOUNT", "since": "2026-01-01T00:00:00+00:00"}
 
 
 class Killed(BaseException):

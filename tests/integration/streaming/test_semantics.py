@@ -130,7 +130,10 @@ def test_silver_equals_the_reference(
     # Made anew from raw in one slice instead of three batches, the tables are the same.
     for contract in (REFUND, ORDER):
         before = content(bench, contract)
-        assert bench.batches.rebuild("anew", {"contract": contract})["changes"]["dead_letter"] == 0
+        made = bench.batches.rebuild("anew", {"contract": contract})
+        assert made["changes"]["dead_letter"] == 0
+        # Its answer was lost, so the command comes again.
+        assert bench.batches.rebuild("anew", {"contract": contract})["version"] == made["version"]
         bench.batches.flush()
         assert content(bench, contract) == before
     assert bench.findings() == []
