@@ -105,6 +105,8 @@ class Contract:
     retention: Retention
     draft: bool = False
     """Linted like any other, but released by nobody except an `apply` that names it."""
+    ignore_null_updates: bool = False
+    """A null in a change means `unchanged` (cdc only); the name is AUTO CDC's."""
     versions: tuple[Version, ...] = ()
     source_dir: Path | None = field(default=None, compare=False)
 
@@ -132,6 +134,11 @@ class Contract:
     @property
     def table(self) -> str:
         return self.id.replace(".", "_")
+
+    @property
+    def history_table(self) -> str:
+        """Where every version of a row is kept, when `history` is asked for."""
+        return f"{self.table}_history"
 
     @property
     def message_key(self) -> tuple[str, ...]:

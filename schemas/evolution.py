@@ -8,7 +8,7 @@ renamed field                    a new column; the old one stays
 dropped field                    nothing; the column stays, null in newer rows
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas import sparktype, tables
@@ -30,15 +30,19 @@ class AddColumn:
         return ".".join(f"`{part}`" for part in self.name.split(".")) + f" {self.type}"
 
 
-def plan(columns_now: Mapping[str, str], contract: Contract) -> list[AddColumn]:
+def plan(
+    columns_now: Mapping[str, str], contract: Contract, wanted: Sequence[tables.Column] | None = None
+) -> list[AddColumn]:
     """What to add to a table that has `columns_now` (name to Spark type) so that it holds every version's rows.
+
+    `wanted` are the table's columns: silver's when it is None.
 
     An empty list when the table is as the contract says. Raises ContractError when a column is there with a type that
     the contract cannot have given it.
     """
     now = {name.lower(): kind for name, kind in columns_now.items()}
     added: list[AddColumn] = []
-    for column in tables.silver_columns(contract):
+    for column in tables.silver_columns(contract) if wanted is None else wanted:
         there = now.get(column.name.lower())
         if there is None:
             added.append(AddColumn(column.name, column.spark_type))

@@ -74,6 +74,9 @@ def _mode(contract: Contract, kinds: dict[str, Type]) -> Iterator[Finding]:
             message = "an append contract keeps every event anyway"
             yield at_key(contract, "history", "KEY", message, "leave `history` out")
         return
+    if contract.ignore_null_updates and contract.mode != "cdc":
+        message = "only change records can leave a field out; here a null is a value"
+        yield at_key(contract, "ignore_null_updates", "KEY", message, "leave it out, or use mode: cdc")
     if contract.tenant not in contract.key:
         message = f"the tenant `{contract.tenant}` is not part of the key; two tenants could overwrite each other"
         yield at_key(contract, "key", "KEY", message, f"key: [{contract.tenant}, …]")

@@ -15,8 +15,8 @@ _ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _RULE_CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 _REQUIRED = ("id", "description", "owner", "mode", "event_id", "event_time", "tenant")
 _OPTIONAL = (
-    "key", "sequence", "subject", "refs", "lateness", "evolution", "ingress", "history", "quality", "slaProperties",
-    "retention", "status",
+    "key", "sequence", "subject", "refs", "lateness", "evolution", "ingress", "history",
+    "ignore_null_updates", "quality", "slaProperties", "retention", "status",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ def contract(doc: Document) -> Contract:
         evolution=_evolution(doc),
         ingress=doc.choice(("ingress",), ("sealed", "plaintext"), "sealed"),
         history=doc.flag("history"),
+        ignore_null_updates=doc.flag("ignore_null_updates"),
         quality=_rules(doc),
         sla=_sla(doc),
         retention=_retention(doc),
@@ -159,6 +160,7 @@ def record(contract: Contract) -> dict[str, Any]:
         "evolution": asdict(contract.evolution),
         "ingress": contract.ingress,
         "history": contract.history,
+        "ignore_null_updates": contract.ignore_null_updates,
         "quality": [asdict(rule) for rule in contract.quality],
         "slaProperties": [asdict(item) for item in contract.sla],
         "retention": {

@@ -56,6 +56,15 @@ SILVER_META: tuple[Column, ...] = (
     Column("_warnings", "ARRAY<STRING>"),
 )
 DELETED_AT = Column("_deleted_at", "TIMESTAMP")
+SET_BY = "_set_by"
+"""Of a row made of partial updates: which change (sequence, event id) set a column, where it is not the row's newest;
+under `""` the newest delete."""
+HISTORY_META: tuple[Column, ...] = (
+    Column("_valid_from", "TIMESTAMP"),
+    Column("_valid_to", "TIMESTAMP"),
+    Column("_current", "BOOLEAN"),
+)
+"""A version holds from its event time to that of the next one of its key. A delete holds for no time at all."""
 
 RAW_EVENTS: tuple[Column, ...] = (
     Column("topic", "STRING"),
@@ -141,7 +150,20 @@ def silver_columns(contract: Contract) -> tuple[Column, ...]:
     fields = _field_columns(contract)
     refs = [Column(name, "STRING", "ref", field=name) for name in (wire.SUBJECT_REF, *wire.ref_columns(contract.refs))]
     deleted = [] if contract.mode == "append" else [DELETED_AT]
-    return (*fields, *refs, *SILVER_META, *deleted)
+    set_by = [Column(SET_BY, f"MAP<STRING, {_newness(contract, fields)}>")] if contract.ignore_null_updates else []
+    return (*fields, *refs, *SILVER_META, *deleted, *set_by)
+
+
+def history_columns(contract: Contract) -> tuple[Column, ...]:
+    """Columns of `silver/<table>_history`: silver's, and when the version held. Changes are kept as they came, so
+    there is no `_set_by`."""
+    return (*(column for column in silver_columns(contract) if column.name != SET_BY), *HISTORY_META)
+
+
+def _newness(contract: Contract, fields: Sequence[Column]) -> str:
+    kinds = {column.field: (column.name, column.spark_type) for column in fields if column.live}
+    sequence = ", ".join(f"{kinds[name][0]}: {kinds[name][1]}" for name in contract.sequence)
+    return f"STRUCT<s: STRUCT<{sequence}>, e: STRING>"
 
 
 def column_of(contract: Contract, field: str) -> str:

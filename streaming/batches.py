@@ -17,7 +17,7 @@ from caudal.fault import crashpoint
 from schemas.distribution import Released
 from streaming import failures, heal, positions, raw, registered, session, tables
 from streaming import fixes as changes
-from streaming.care import Care
+from streaming.care import Care, directly
 from streaming.commit import Txn
 from streaming.facts import RawCommit
 from streaming.held import held
@@ -261,7 +261,9 @@ class Batches:
     def _tend_tables(self) -> None:
         """Table care that fails is said and tried again at its next turn: nothing depends on it."""
         try:
-            self._care.tend({worker.contract.table: worker.tended for worker in self.workers.values()})
+            around = {worker.contract.table: worker.tended for worker in self.workers.values()}
+            kept = {w.contract.history_table: directly for w in self.workers.values() if w.contract.history}
+            self._care.tend({**around, **kept})
         except Exception as error:  # noqa: BLE001 - whatever Spark throws, the stream goes on
             _log.warning("table care failed", kind=type(error).__name__)
 

@@ -10,6 +10,7 @@ from schemas import rules
 from schemas.contract import Contract
 from schemas.rule_spark import quoted
 from schemas.tables import silver_columns
+from streaming import truncates
 from streaming.decode import HEADER_BYTES, unread
 from streaming.settings import StreamingSettings
 from streaming.writers import Resolved
@@ -85,14 +86,14 @@ def _content(contract: Contract, own: StreamingSettings) -> list[Failure]:
             contract.event_time,
         )
     )
+    unless_truncate = f" AND NOT ({truncates.IS_TRUNCATE})" if contract.mode == "cdc" else ""
     for rule in contract.quality:
         if rule.on_fail == "reject":
-            # A delete has no fields that a rule could judge.
-            broken = f"value IS NOT NULL AND NOT ({rules.compile_spark(rule, contract)})"
+            # A delete and a truncate have no fields that a rule could judge.
+            broken = f"value IS NOT NULL{unless_truncate} AND NOT ({rules.compile_spark(rule, contract)})"
             bad.append((broken, rule.dead_letter_code, rule.code))
-    if contract.mode == "cdc":
-        # Truncates need the whole table; until that is built they are kept as evidence, not guessed at.
-        bad.append(("`_op` = 't'", "CDL-TRUNCATE", "_op"))
+    if truncates.sweeps(contract):
+        bad.append((truncates.reserved(contract), "CDL-TRUNCATE", "_op"))
     return bad
 
 

@@ -34,6 +34,12 @@ def append(frame: DataFrame, path: str, txn: Txn, metadata: str = "") -> None:
     writer.save(path)
 
 
+def replace_all(frame: DataFrame, path: str, txn: Txn, metadata: str = "") -> None:
+    """Put these rows, of exactly the table's columns, in the place of all that are there."""
+    writer = frame.write.format("delta").mode("overwrite").options(txnAppId=txn.app, txnVersion=txn.version)
+    (writer.option("userMetadata", metadata) if metadata else writer).save(path)
+
+
 def merge(
     session: SparkSession, source: DataFrame, path: str, keys: Sequence[str], prune: str, txn: Txn, metadata: str
 ) -> None:
@@ -54,6 +60,23 @@ def merge(
             .alias("t")
             .merge(source.alias("s"), on)
             .whenMatchedUpdateAll()
+            .whenNotMatchedInsertAll()
+            .execute()
+        )
+
+
+def close_versions(session: SparkSession, source: DataFrame, path: str, keys: Sequence[str], txn: Txn) -> None:
+    """Insert the versions of `source` that are new; of those that are there move only the end."""
+    from delta.tables import DeltaTable
+
+    on = " AND ".join(f"t.`{key}` = s.`{key}`" for key in keys)
+    ends = {name: f"s.{name}" for name in ("_valid_to", "_current")}
+    with _set(session, {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version)}):
+        (
+            DeltaTable.forPath(session, path)
+            .alias("t")
+            .merge(source.alias("s"), on)
+            .whenMatchedUpdate(set=ends)
             .whenNotMatchedInsertAll()
             .execute()
         )

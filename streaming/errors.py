@@ -4,7 +4,8 @@ CaudalError
 ├── StreamingError
 │   ├── ContractHalted     one contract cannot go on; the others do, and it is caught up from raw later
 │   │   ├── Unbalanced     a batch's records and their states do not add up
-│   │   └── TableDrift     a table is not what its only writer left
+│   │   ├── TableDrift     a table is not what its only writer left
+│   │   └── IdentityDrift  a table was made for another key, sequence or mode
 │   └── DataLoss           Kafka no longer has records that raw has not seen
 └── TransientError
     └── QueryFailed        the query ended; it starts again from raw's positions
@@ -36,6 +37,12 @@ class TableDrift(ContractHalted):
     """A table's version or columns are not what its only writer left."""
 
     code = "CDL-TABLE-DRIFT"
+
+
+class IdentityDrift(ContractHalted):
+    """The contract's mode, key or sequence is not the one that its table was made for."""
+
+    code = "CDL-IDENTITY"
 
 
 class DataLoss(StreamingError):

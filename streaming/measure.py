@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from schemas.contract import Contract
 from schemas.tables import column_of
 from streaming.append import Span
+from streaming.truncates import IS_TRUNCATE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,12 +32,17 @@ class Looked:
 
 @dataclass(frozen=True)
 class Judged:
-    """Rows by state, and of the applied ones: late, suppressed, and those whose key already has a row."""
+    """Rows by state, and of the applied ones: late, suppressed, those whose key already has a row, and truncates.
+
+    `swept` are rows of keys that a truncate removed.
+    """
 
     states: Mapping[str, int] = field(default_factory=Counter)
     late: int = 0
     suppressed: int = 0
     known: int = 0
+    truncates: int = 0
+    swept: int = 0
 
 
 def look(rows: DataFrame, contract: Contract) -> Looked:
@@ -68,7 +74,10 @@ def judge(rows: DataFrame) -> Judged:
     """One pass over classified rows; a handful of rows reaches the driver."""
     from pyspark.sql import functions as F
 
-    known = F.col("_known") if "_known" in rows.columns else F.lit(False)
+    no = F.lit(False)
+    known = F.col("_known") if "_known" in rows.columns else no
+    swept = F.col("_swept") if "_swept" in rows.columns else no
+    truncates = F.expr(IS_TRUNCATE) if "_swept" in rows.columns else no
     found = (
         rows.where("_state IS NOT NULL")
         .groupBy("_state")
@@ -77,11 +86,14 @@ def judge(rows: DataFrame) -> Judged:
             F.count_if("_late").alias("late"),
             F.count_if("_suppressed").alias("suppressed"),
             F.count_if(known).alias("known"),
+            F.count_if(truncates).alias("truncates"),
+            F.count_if(swept).alias("swept"),
         )
         .collect()
     )
     states = Counter({row["_state"]: row["n"] for row in found})
     applied = next((row for row in found if row["_state"] == "applied"), None)
+    removed = sum(row["swept"] for row in found)
     if applied is None:
-        return Judged(states)
-    return Judged(states, applied["late"], applied["suppressed"], applied["known"])
+        return Judged(states, swept=removed)
+    return Judged(states, applied["late"], applied["suppressed"], applied["known"], applied["truncates"], removed)

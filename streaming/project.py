@@ -7,9 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
-from schemas.tables import DELETED_AT, silver_columns
+from schemas.tables import DELETED_AT, SET_BY, silver_columns
 from schemas.tables import Column as TableColumn
-from streaming import deletes
+from streaming import deletes, truncates
 from streaming.fit import fit
 from streaming.writers import Writer
 
@@ -46,6 +46,10 @@ def projected(frame: DataFrame, contract: Contract, writers: Sequence[Writer]) -
     out = []
     for column in columns:
         value = _value(frame, contract, column, writers)
+        if truncates.sweeps(contract) and column.field in contract.key and column.field != contract.tenant:
+            event_id = F.col(f"_decoded.record.`{contract.event_id}`")
+            truncated = F.col(f"_decoded.record.{truncates.OP}") == "t"
+            value = F.when(truncated, truncates.own_key(column.spark_type, event_id)).otherwise(value)
         if column.name in removed:
             value = F.when(F.col("value").isNull(), F.expr(removed[column.name])).otherwise(value)
         out.append(value.alias(column.name))
@@ -94,10 +98,12 @@ def _derived(contract: Contract, column: TableColumn, writers: Sequence[Writer])
         case DELETED_AT.name:
             gone = F.col("value").isNull()
             if contract.mode == "cdc":
-                when = F.when(F.col("_decoded.record._op") == "d", observed)
+                when = F.when(F.col(f"_decoded.record.{truncates.OP}").isin("d", "t"), observed)
             else:
                 when = F.lit(None).cast("timestamp")
             return F.when(gone, F.expr(deletes.parsed(contract, _no_types(contract))["_observed_at"])).otherwise(when)
+        case name if name == SET_BY:
+            return F.create_map().cast(column.spark_type)
     raise AssertionError(f"silver column {column.name} has no source")
 
 

@@ -16,10 +16,11 @@ from caudal.fault import crashpoint
 from caudal.query import Query, text
 from schemas import tables as layout
 from streaming import jvm, replay, session, slices, suppress, tables
-from streaming.commit import Txn, append
+from streaming.commit import Txn, append, replace_all
 from streaming.errors import ContractHalted
 from streaming.facts import Parked, Replayed, SilverCommit, counted
 from streaming.held import held
+from streaming.history import History
 from streaming.raw import survey
 from streaming.silver import SilverTable
 from streaming.slices import Slice, Target
@@ -43,6 +44,9 @@ class Rebuild:
         self._name = f"{self._contract.table}__rebuild"
         self._path = shop.lake.spark_table("silver", self._name)
         self._letters = shop.lake.spark_table("quarantine", self._name)
+        self._history_name = f"{self._contract.history_table}__rebuild"
+        self._history_path = shop.lake.spark_table("silver", self._history_name)
+        self._history: SilverTable | None = None
         self._counts: Counter[str] = Counter()
         self._parked: list[Parked] = []
         self._orders: list[Replayed] = []
@@ -66,6 +70,9 @@ class Rebuild:
         self._session.sql(layout.create_sql(self._path, columns, cluster, properties))
         self._session.sql(layout.create_sql(self._letters, layout.DEAD_LETTERS))
         self._table = SilverTable(self._shop.lake, self._name)
+        if contract.history:
+            tables.create_history(self._session, self._history_path, contract)
+            self._history = SilverTable(self._shop.lake, self._history_name)
         self._orders = self._made()
 
     def advance(self, upto: int) -> bool:
@@ -88,7 +95,8 @@ class Rebuild:
         from pyspark.sql import functions as F
 
         shop, worker, contract = self._shop, self._worker, self._contract
-        if worker.halted is not None or worker.behind or worker.covered != self.done:
+        stopped = (worker.halted is not None or worker.behind) and not worker.drifted
+        if stopped or worker.covered != self.done:
             raise ContractHalted(
                 "the contract stopped while its table was made anew",
                 where=contract.id,
@@ -112,22 +120,21 @@ class Rebuild:
         dead = shop.lake.spark_table(*tables.DEAD_LETTERS)
         append(new, dead, Txn(worker.app(f"dead/rebuild/{self._identity}"), 1))
         target = worker.aimed(self._swapped())
+        if target.history is not None:
+            versions = worker.session.read.format("delta").load(self._history_path)
+            replace_all(versions, target.history.path, target.history.txn)
         crashpoint("mid-rebuild")
         names = [column.name for column in layout.silver_columns(contract)]
         rows = worker.session.read.format("delta").load(self._path)
         rows = rows.withColumn("_version", F.lit(target.next_version).cast("bigint")).select(*names)
-        (
-            rows.write.format("delta")
-            .mode("overwrite")
-            .options(txnAppId=target.silver.app, txnVersion=target.silver.version, userMetadata=commit.text())
-            .save(target.path)
-        )
+        replace_all(rows, target.path, target.silver, commit.text())
         worker.took(commit)
+        worker.adopt()
         return self._found(target.next_version, self._counts["applied"], {**states, "dead_letter": refused})
 
     def clear(self) -> None:
         """Remove what is beside the live table: nobody's erasure would reach it."""
-        for path in (self._path, self._letters):
+        for path in (self._path, self._letters, self._history_path):
             jvm.remove(self._session, path)
 
     def _slice(self, raw: DataFrame, last: int) -> None:
@@ -188,7 +195,11 @@ class Rebuild:
 
     def _target(self, txn: Txn) -> Target:
         assert self._table is not None, "a rebuild is begun before it advances"
-        return Target(self._session, self._table, self._path, self._letters, txn, txn, -1, self._table.version() + 1)
+        kept = None
+        if self._history is not None:
+            kept = History(self._history, self._history_path, Txn(f"{txn.app}/history", txn.version))
+        version = self._table.version() + 1
+        return Target(self._session, self._table, self._path, self._letters, txn, txn, -1, version, kept)
 
     def _count(self, commit: SilverCommit) -> None:
         for line in commit.lines:

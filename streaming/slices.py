@@ -14,7 +14,7 @@ from caudal.clock import Clock
 from caudal.fault import crashpoint
 from schemas.contract import Contract
 from schemas.tables import silver_columns
-from streaming import append, quarantine, session, upsert
+from streaming import append, history, partial, quarantine, session, truncates, upsert
 from streaming.append import Span
 from streaming.check import checked
 from streaming.commit import Txn, merge
@@ -23,6 +23,7 @@ from streaming.decode import decoded
 from streaming.errors import ContractHalted
 from streaming.facts import Facts, Parked, SilverCommit
 from streaming.held import held
+from streaming.history import History
 from streaming.measure import Judged, Looked, judge, look
 from streaming.project import projected
 from streaming.raw import TopicPart
@@ -62,6 +63,7 @@ class Target:
     dead: Txn
     dead_covered: int
     next_version: int
+    history: History | None = None
 
 
 @dataclass(frozen=True)
@@ -167,18 +169,33 @@ def _parked(piece: Slice, contract: Contract, waiting: Mapping[int, int]) -> tup
 def write(
     rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
 ) -> None:
-    """Step 10: applied rows to silver, in one commit that carries the facts."""
+    """Step 10: what the applied rows change in silver, in one commit that carries the facts; its history before it."""
     from pyspark.sql import functions as F
 
-    names = [column.name for column in silver_columns(contract)]
-    applied = rows.where("_state = 'applied'").withColumn("_version", F.lit(target.next_version).cast("bigint"))
-    final = applied.select(*[F.col(f"`{name}`") for name in names])
-    if judged.known:
+    if target.history is not None:
+        history.write(target.session, rows, contract, target.history)
+        crashpoint("after-history")
+    final = _final(rows, contract, target, judged).withColumn("_version", F.lit(target.next_version).cast("bigint"))
+    final = final.select(*[F.col(f"`{column.name}`") for column in silver_columns(contract)])
+    if judged.known or judged.swept or judged.truncates or contract.ignore_null_updates:
         session.rewrite(target.session, target.table.megabytes() < own.rewrite_mb)
         merge(target.session, final, target.path, contract.key, "", target.silver, metadata)
     else:
         # Nothing to replace: a plain append is a fraction of a MERGE's jobs.
         append_rows(final, target.path, target.silver, metadata)
+
+
+def _final(rows: DataFrame, contract: Contract, target: Target, judged: Judged) -> DataFrame:
+    """Silver's rows as they will be, one for each key that changes (append: the applied ones)."""
+    names = [column.name for column in silver_columns(contract) if column.name != "_version"]
+    final = rows.where("_state = 'applied'").select(*names)
+    if contract.ignore_null_updates:
+        own = final.where(truncates.IS_TRUNCATE) if truncates.sweeps(contract) else final.limit(0)
+        final = own.unionByName(partial.merged(target.session, rows, target.table, contract))
+    if judged.swept or judged.truncates:
+        gone = truncates.swept(target.session, rows, target.table, contract, judged.truncates > 0)
+        final = final.unionByName(gone)
+    return final
 
 
 def _listed(ids: Mapping[int, int]) -> str:

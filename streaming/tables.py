@@ -42,6 +42,7 @@ _FIXED: tuple[tuple[tuple[str, str], tuple[Column, ...], tuple[str, ...]], ...] 
     (PARKED, PARKED_COLUMNS, ()),
 )
 GENERATION = "caudal.generation"
+IDENTITY = "caudal.identity"
 
 
 def create_fixed(spark: SparkSession, lake: Lake) -> None:
@@ -65,17 +66,59 @@ def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
     path = lake.spark_table("silver", contract.table)
     if not lake.has_table("silver", contract.table):
         cluster = (contract.event_time, contract.event_id) if contract.mode == "append" else contract.key[:4]
-        spark.sql(tables.create_sql(path, tables.silver_columns(contract), cluster, tables.silver_properties(contract)))
+        properties = {**tables.silver_properties(contract), IDENTITY: identity(contract)}
+        spark.sql(tables.create_sql(path, tables.silver_columns(contract), cluster, properties))
     return path
 
 
+def identity(contract: Contract) -> str:
+    """What decides which records are one row and which is the newest: mode, key and sequence, with their types."""
+    kinds = {column.name: column.spark_type for column in tables.silver_columns(contract)}
+    named = (contract.tenant, contract.event_id) if contract.mode == "append" else contract.key
+    parts = [
+        [f"{name} {kinds[tables.column_of(contract, name)]}" for name in names] for names in (named, order(contract))
+    ]
+    return f"{contract.mode} ({', '.join(parts[0])}) by ({', '.join(parts[1])})"
+
+
+def order(contract: Contract) -> tuple[str, ...]:
+    """Fields in whose order the newest record wins; none in an append contract."""
+    return () if contract.mode == "append" else contract.sequence
+
+
+def stored_identity(lake: Lake, contract: Contract) -> str | None:
+    """The identity that silver's table was made for; None when it does not say."""
+    opened = DeltaTable(lake.table("silver", contract.table), storage_options=lake.storage_options or None)
+    return opened.metadata().configuration.get(IDENTITY)
+
+
+def set_identity(spark: SparkSession, path: str, contract: Contract) -> None:
+    """Remember that the table is this contract's."""
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{IDENTITY}' = '{identity(contract)}')")
+
+
+def create_history(spark: SparkSession, path: str, contract: Contract) -> None:
+    """Create the table of a contract's history at a path when it is missing, clustered by key."""
+    spark.sql(
+        tables.create_sql(path, tables.history_columns(contract), contract.key[:4], tables.silver_properties(contract))
+    )
+
+
 def evolve(spark: SparkSession, lake: Lake, contract: Contract) -> list[str]:
-    """Add the columns that a newer version of the contract brings; returns their names."""
-    added = evolution.plan(columns(lake, "silver", contract.table), contract)
-    if added:
-        path = lake.spark_table("silver", contract.table)
-        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(column.ddl for column in added)})")
-    return [column.name for column in added]
+    """Add the columns that a newer version of the contract brings, to its history too; returns their names."""
+    names: list[str] = []
+    places = [(contract.table, tables.silver_columns(contract))]
+    if contract.history:
+        if not lake.has_table("silver", contract.history_table):
+            create_history(spark, lake.spark_table("silver", contract.history_table), contract)
+        places.append((contract.history_table, tables.history_columns(contract)))
+    for name, wanted in places:
+        added = evolution.plan(columns(lake, "silver", name), contract, wanted)
+        if added:
+            ddl = ", ".join(column.ddl for column in added)
+            spark.sql(f"ALTER TABLE delta.`{lake.spark_table('silver', name)}` ADD COLUMNS ({ddl})")
+            names += [column.name for column in added if column.name not in names]
+    return names
 
 
 def columns(lake: Lake, layer: str, name: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Step 8 for upsert and cdc contracts: newest wins by (sequence, event id); of equal ones the first in raw's order.
 
 An applied record replaces its key's row, a delete included: the row stays with `_deleted_at`, so a late update cannot
-bring the key back. The final state does not depend on batch boundaries or on the order of arrival.
+bring the key back. Of cdc contracts, a truncate is newer or older than a record like a delete of its key would be. The
+final state does not depend on batch boundaries or on the order of arrival.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
 from schemas.tables import column_of, silver_columns
+from streaming import truncates
 from streaming.silver import SilverTable
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, cont
     row).
 
     `duplicate` is the event id of the row met or of a preferred record of the same rows; else an older one is
-    `superseded`. At most one row of each key is applied.
+    `superseded`. At most one row of each key is applied. `_swept` marks the rows of a key whose newest change, silver's
+    row included, is older than a truncate; `_cut` is that truncate's place in the order, or null.
     """
     from pyspark.sql import functions as F
 
@@ -33,7 +36,13 @@ def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, cont
     ours = [F.col(f"`{name}`").alias(f"_k{i}") for i, name in enumerate(keys)]
     ids = [f"_k{i}" for i in range(len(keys))]
 
-    fine = rows.where("_code IS NULL").select(*ours, F.col(event_id).alias("_e"), _rank(order, event_id).alias("_rank"))
+    cdc = truncates.sweeps(contract)
+    tenant = column_of(contract, contract.tenant)
+    truncated = F.expr(truncates.IS_TRUNCATE) if cdc else F.lit(False)
+    mine = [F.col(f"`{tenant}`").alias("_t"), truncated.alias("_truncates")]
+    fine = rows.where("_code IS NULL").select(
+        *ours, F.col(event_id).alias("_e"), _rank(order, event_id).alias("_rank"), *mine
+    )
     copies = (
         fine.groupBy(*ids, "_e")
         .agg(F.max("_rank").alias("_first"), F.count("*").alias("_n"))
@@ -41,13 +50,19 @@ def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, cont
         .drop("_n")
     )
     types = {column.name: column.spark_type for column in silver_columns(contract)}
-    wanted = [(name, types[name]) for name in dict.fromkeys((*keys, event_id, *order))]
-    prior = (
-        silver.rows(session, wanted, None)
-        .select(*ours, _newness(order, event_id).alias("_prior"))
-        .join(F.broadcast(fine.select(*ids).distinct()), ids, "left_semi")
+    own = (tenant, truncates.OP) if cdc else ()
+    wanted = [(name, types[name]) for name in dict.fromkeys((*keys, event_id, *order, *own))]
+    there = silver.rows(session, wanted, None).select(
+        *ours, truncates.newness(order, event_id).alias("_prior"), *(mine if cdc else [])
     )
-    both = fine.drop("_e").unionByName(prior, allowMissingColumns=True)
+    batch = F.broadcast(fine.select(*ids).distinct().withColumn("_met", F.lit(True)))
+    if cdc:
+        # One look finds both the rows met and the truncates that are remembered.
+        there = there.join(batch, ids, "left").where("_met OR _truncates")
+        prior = there.where("_met").select(*ids, "_prior")
+    else:
+        prior = there.join(batch, ids, "left_semi")
+    both = fine.drop("_e", "_t", "_truncates").unionByName(prior, allowMissingColumns=True)
     seen = both.groupBy(*ids).agg(F.max("_rank").alias("_best"), F.max("_prior").alias("_prior"))
     joined = (
         rows.withColumn("_mine", _rank(order, event_id))
@@ -60,7 +75,22 @@ def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, cont
         )
         .drop(*ids, "_e")
     )
-    newer = "(_prior IS NULL OR named_struct('s', _mine.s, 'e', _mine.e) > _prior)"
+    now = "named_struct('s', _mine.s, 'e', _mine.e)"
+    newer = f"(_prior IS NULL OR {now} > _prior)"
+    if cdc:
+        new = F.expr("named_struct('s', _rank.s, 'e', _rank.e)").alias("_cut")
+        marks = (
+            fine.where("_truncates")
+            .select("_t", new)
+            .unionByName(there.where("_truncates").select("_t", F.col("_prior").alias("_cut")))
+        )
+        cuts = marks.groupBy("_t").agg(F.max("_cut").alias("_cut"))
+        joined = joined.join(F.broadcast(cuts), F.col("_t") == F.col(f"`{tenant}`"), "left").drop("_t")
+        joined = joined.withColumn("_cut", F.when(~truncated & F.col("_code").isNull(), F.col("_cut")))
+        newer = f"({newer} AND (_cut IS NULL OR {now} > _cut))"
+        best = "named_struct('s', _best.s, 'e', _best.e)"
+        removed = f"_cut IS NOT NULL AND _cut > {best} AND (_prior IS NULL OR _cut > _prior)"
+        joined = joined.withColumn("_swept", F.expr(f"coalesce({removed}, false)"))
     state = (
         "CASE WHEN _code IS NOT NULL THEN NULL "
         "WHEN _first IS NOT NULL AND _mine <> _first THEN 'duplicate' "
@@ -81,12 +111,6 @@ def _rank(order: list[str], event_id: str) -> Column:
 
     place = F.expr("named_struct('b', -_batch, 'p', -_partition, 'o', -_offset)")
     return F.struct(_sequence(order).alias("s"), F.col(event_id).alias("e"), place.alias("place"))
-
-
-def _newness(order: list[str], event_id: str) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.struct(_sequence(order).alias("s"), F.col(event_id).alias("e"))
 
 
 def _sequence(order: list[str]) -> Column:

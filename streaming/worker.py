@@ -22,8 +22,9 @@ from schemas.contract import Contract
 from schemas.distribution import Released
 from streaming import failures, heal, jvm, session, slices, suppress, tables
 from streaming.commit import Txn
-from streaming.errors import TableDrift
+from streaming.errors import IdentityDrift, TableDrift
 from streaming.facts import SilverCommit
+from streaming.history import History
 from streaming.ledger import Committed, Ledger
 from streaming.positions import silver_position
 from streaming.raw import TopicPart, survey
@@ -71,6 +72,7 @@ class Worker:
         self._waiting = 0
         self._path = ""
         self._silver: SilverTable | None = None
+        self._history: SilverTable | None = None
         self._version = -1
         self._generation = 0
         self._dead_covered = 0
@@ -98,21 +100,52 @@ class Worker:
         self._dead_covered = dead.transaction_version(self.app("dead")) or 0
         self._generation, self.behind = at.generation, True
         self._silver = SilverTable(shop.lake, contract.table)
+        self._history = SilverTable(shop.lake, contract.history_table) if contract.history else None
         # A log that care alone has written to for a week has lost the facts; its transactions stay for ever.
         self.covered = max(at.covered, self._silver.transaction(self.app("silver")) or 0)
         self._version = self._silver.version()
         heal.settle(shop, self, at)
         if added:
             _log.info("columns added", contract=contract.id, columns=added)
+        self._recognise()
 
     def release(self, released: Released) -> None:
         """Go on with a newer form of the contract: columns are added now, between batches."""
         self.released = released
         added = tables.evolve(self.session, self._shop.lake, released.contract)
+        if released.contract.history and self._history is None:
+            self._history = SilverTable(self._shop.lake, released.contract.history_table)
         self._version = self._opened().version()
         _log.info(
             "contract released", contract=released.contract.id, version=released.contract.latest.number, added=added
         )
+        self._recognise()
+
+    @property
+    def drifted(self) -> bool:
+        """Whether it stopped only because its table was made for another identity; a rebuild is the way on."""
+        return isinstance(self.halted, IdentityDrift)
+
+    def adopt(self) -> None:
+        """The table is this contract's now, whatever it was made for; a contract that stopped for that goes on."""
+        if tables.stored_identity(self._shop.lake, self.contract) != tables.identity(self.contract):
+            tables.set_identity(self.session, self._path, self.contract)
+            self._version = self._opened().version()
+        if self.drifted:
+            self.resume()
+
+    def _recognise(self) -> None:
+        """Raise IdentityDrift when the table's rows were told apart in another way than the contract says now."""
+        made, now = tables.stored_identity(self._shop.lake, self.contract), tables.identity(self.contract)
+        if made is None:
+            self.adopt()
+        elif made != now:
+            raise IdentityDrift(
+                "the table was made for another mode, key or sequence",
+                where=f"silver/{self.contract.table}",
+                why=f"made for {made}; the contract says {now}",
+                fix=f"caudal rebuild silver {self.contract.id}, or take the contract back",
+            )
 
     def arrived(self, records: int) -> None:
         """Raw has so many more records of this contract; they wait until a slice brings them to silver."""
@@ -201,7 +234,14 @@ class Worker:
             dead or silver,
             dead_covered,
             self._version + 1,
+            self._kept(silver),
         )
+
+    def _kept(self, silver: Txn) -> History | None:
+        if self._history is None or not self.contract.history:
+            return None
+        path = self._shop.lake.spark_table("silver", self.contract.history_table)
+        return History(self._history, path, Txn(f"{silver.app}/history", silver.version))
 
     def took(self, commit: SilverCommit) -> None:
         """Silver has this commit as its next version; its lines go to the ledger."""

@@ -79,3 +79,67 @@ def upsert(batches: Sequence[Sequence[Event]]) -> Outcome:
 
 def _newness(event: Event) -> tuple[int, str]:
     return (event.time, event.event_id)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change record of a row with the columns a and b. `op` is u, d (a body and `_op`), null (no body) or t."""
+
+    tenant: str
+    key: str
+    event_id: str
+    sequence: int
+    time: int
+    op: str
+    a: str | None = None
+    b: str | None = None
+
+    @property
+    def newness(self) -> tuple[int, str]:
+        return (self.sequence, self.event_id)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What silver says of a key: its newest change, and its columns."""
+
+    event_id: str
+    sequence: int
+    deleted: bool
+    a: str | None
+    b: str | None
+
+
+def cdc(changes: Sequence[Change], partial: bool) -> dict[tuple[str, str], Row]:
+    """Sort by sequence and fold: the state of every key that has a record of its own."""
+    rows: dict[tuple[str, str], Row] = {}
+    keys = {(c.tenant, c.key) for c in changes if c.op != "t"}
+    for tenant, key in keys:
+        state = Row("", -1, True, None, None)
+        mine = [c for c in set(changes) if c.tenant == tenant and (c.op == "t" or c.key == key)]
+        for change in sorted(mine, key=lambda c: c.newness):
+            gone = change.op != "u"
+            a, b = change.a, change.b
+            if change.op in ("t", "null") or (gone and partial):
+                a = b = None
+            elif partial:
+                a, b = (state.a if a is None else a), (state.b if b is None else b)
+            state = Row(change.event_id, change.sequence, gone, a, b)
+        rows[tenant, key] = state
+    return rows
+
+
+def versions(changes: Sequence[Change]) -> dict[tuple[str, str, str], tuple[int, int | None, bool]]:
+    """(valid from, valid to, current) of every change but truncates, by tenant, key and event id."""
+    out: dict[tuple[str, str, str], tuple[int, int | None, bool]] = {}
+    for one in set(changes):
+        if one.op == "t":
+            continue
+        later = [
+            c for c in set(changes)
+            if c.tenant == one.tenant and (c.op == "t" or c.key == one.key) and c.newness > one.newness
+        ]  # fmt: skip
+        following = min(later, key=lambda c: c.newness, default=None)
+        ends = one.time if one.op != "u" else None if following is None else max(one.time, following.time)
+        out[one.tenant, one.key, one.event_id] = (one.time, ends, one.op == "u" and following is None)
+    return out
