@@ -35,6 +35,23 @@ class Rejected:
         Give `event_id` and `at_ms` when the same request may come twice, so that both are one event. Bytes that are not
         UTF-8 are kept as `base64:…`; a payload over the limit is counted but not kept. Raises what publishing raises.
         """
+        prepared = self.prepared(tenant, contract, route, code, path, payload, event_id=event_id, at_ms=at_ms)
+        self._publisher.produce(prepared, on_delivery)
+        return prepared
+
+    def prepared(
+        self,
+        tenant: str,
+        contract: str,
+        route: str,
+        code: str,
+        path: str | None,
+        payload: bytes,
+        *,
+        event_id: str | None = None,
+        at_ms: int | None = None,
+    ) -> Prepared:
+        """The same, not sent yet."""
         at = self._publisher.clock.now_ms() if at_ms is None else at_ms
         event = {
             "event_id": event_id or secrets.token_hex(16),
@@ -47,7 +64,7 @@ class Rejected:
             "payload_bytes": len(payload),
             "rejected_at": at,
         }
-        return self._publisher.publish(CONTRACT, event, observed_at=at, on_delivery=on_delivery)
+        return self._publisher.prepare(CONTRACT, event, observed_at=at)
 
 
 def payload_bytes(text: str) -> bytes:

@@ -27,6 +27,13 @@ class ProducersSettings(BaseModel):
     intake_internal: tuple[str, ...] = Field(
         default=("fraud.decision",), description="contracts that only a token naming them may push"
     )
+    sealer_group: str = Field(default="caudal.sealer", description="consumer group of all sealers of a lake")
+    # Two sealers with one name push each other out; a restarted one takes over what its predecessor left open.
+    sealer_instance: str = Field(default="0", description="name of this sealer among those of its group")
+    sealer_records: int = Field(default=500, ge=1, description="records that the sealer moves in one transaction")
+    sealer_tenants: dict[str, str] = Field(
+        default_factory=dict, description="tenant by Debezium's logical name, for rows and truncates that name none"
+    )
     rejected_payload_bytes: int = Field(
         default=700_000, ge=1024, description="largest refused request kept whole, bytes"
     )

@@ -38,6 +38,7 @@ STAGES = {
     "registry": "schemas.registry.app:run",
     "streaming": "streaming.app:run",
     "batch": "batch.app:run",
+    "sealer": "producers.sealer.app:run",
     "scorer": "serving.fraud.app:run",
     "web": "caudal.cli.web:run",
     "simulate": "producers.simulate.app:run",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-ALL_STAGES = "streaming,batch,scorer,web"
+ALL_STAGES = "streaming,batch,scorer,web,sealer"
 
 
 class LakeKind(StrEnum):

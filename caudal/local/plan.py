@@ -17,7 +17,7 @@ from caudal.local.ports import CLAIMS, Ports, any_free
 from caudal.settings import Settings
 
 Lake = Literal["local", "s3"]
-STAGES = ("streaming", "batch", "scorer", "web")
+STAGES = ("streaming", "batch", "scorer", "web", "sealer")
 # Where each server would like to listen; a busy port moves to the next free one.
 PORTS = {"kafka": 9092, "kafka controller": 19093, "registry": 8081, "valkey": 6379, "s3": 8333}
 # Stages whose process starts a JVM.

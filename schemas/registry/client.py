@@ -75,6 +75,17 @@ def register(client: SchemaRegistryClient, subject: str, schema: Avro) -> int:
         return int(client.register_schema(subject, Schema(wire.compact(schema), "AVRO")))
 
 
+def text_of(client: SchemaRegistryClient, schema_id: int) -> str | None:
+    """The text of the schema with this id; None when the registry has none. Raises Unreachable."""
+    with reaching(f"schema {schema_id}"):
+        try:
+            return str(client.get_schema(schema_id).schema_str)
+        except SchemaRegistryError as error:
+            if error.http_status_code != _NOT_FOUND:
+                raise
+            return None
+
+
 def set_level(client: SchemaRegistryClient, subject: str, level: str) -> None:
     """Give the subject its own compatibility level when it has another one."""
     with reaching(subject):

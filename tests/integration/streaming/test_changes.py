@@ -13,6 +13,7 @@ from caudal.settings import Settings
 from schemas.distribution import Released
 from tests.support import contracts
 from tests.support import stream_reference as reference
+from tests.support.change_contracts import FIELDS, PARTIAL, WHOLE, YAML, change_contracts
 from tests.support.stream_bench import Bench, Message
 from tests.support.stream_reference import Change, Row
 from tests.support.wire_records import NOON, delete_headers, record
@@ -21,28 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
-WHOLE, PARTIAL = "tests.whole", "tests.partial"
 BATCHES = 3
-YAML = contracts.YAML.replace("mode: append", "mode: cdc") + (
-    "key: [tenant_id, thing_id]\nsequence: [_sequence]\nhistory: true\n"
-    "quality: [{code: NOT_BAD, rule: \"a <> 'bad'\", on_fail: reject}]\n"
-)
-FIELDS = (
-    contracts.field("a", "string"),
-    contracts.pii("b", "email"),
-    {"name": "_op", "type": "string"},
-    {"name": "_sequence", "type": "long"},
-    contracts.field("_source", "string"),
-)
-
-
-def change_contracts(root: Path) -> list[Released]:
-    whole = contracts.make(root, FIELDS, id=WHOLE, yaml=YAML, name="Whole")
-    partial = YAML + "ignore_null_updates: true\n"
-    return [
-        Released(whole, {1: 9001}),
-        Released(contracts.make(root, FIELDS, id=PARTIAL, yaml=partial, name="Partial"), {1: 9002}),
-    ]
 
 
 @st.composite
