@@ -141,6 +141,27 @@ class Batches:
         finally:
             job.clear()
 
+    def compare(self, identity: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Make silver anew from raw beside the live table, of one contract (argument: contract) or of each, and say
+        where they differ (a command's work). Nothing is changed; the stream waits only for the last slice."""
+        wanted = arguments.get("contract")
+        found = []
+        for worker in [self._worker(wanted)] if wanted else list(self.workers.values()):
+            job = Rebuild(self._shop, worker, f"{identity}-{worker.contract.table}")
+            try:
+                job.begin()
+                while job.advance(worker.covered):
+                    pass
+                with self.lock:
+                    while job.advance(worker.covered):
+                        pass
+                    version = job.pinned()
+                found.append(job.differences(version))
+            finally:
+                job.clear()
+            _log.info("compared", **{name: found[-1][name] for name in ("contract", "batch", "rows", "differ")})
+        return found
+
     def _worker(self, contract: object) -> Worker:
         worker = self.workers.get(str(contract))
         if worker is None:

@@ -1,5 +1,5 @@
 """The command log: commands on one topic, answers on another. The verbs: ping, flush-ledger,
-catch-up, replay, rebuild.
+catch-up, replay, rebuild, compare.
 
 A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run
 twice.
@@ -39,6 +39,7 @@ def verbs(batches: Batches) -> dict[str, Verb]:
         "catch-up": catch_up,
         "replay": batches.replay,
         "rebuild": batches.rebuild,
+        "compare": lambda identity, arguments: {"tables": batches.compare(identity, arguments)},
     }
 
 

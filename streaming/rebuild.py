@@ -22,6 +22,7 @@ from streaming.facts import Parked, Replayed, SilverCommit, counted
 from streaming.held import held
 from streaming.history import History
 from streaming.raw import survey
+from streaming.recount import SHOWN
 from streaming.silver import SilverTable
 from streaming.slices import Slice, Target
 
@@ -90,19 +91,51 @@ class Rebuild:
         self.done = goal if last is None else last
         return self.done < upto or bool(self._orders)
 
+    def pinned(self) -> int:
+        """The live table's version that covers the same raw batch. Callers hold the stage's lock."""
+        self._meets()
+        return self._worker.aimed(self._swapped()).next_version - 1
+
+    def differences(self, version: int) -> dict[str, Any]:
+        """Rows of the live table at `version` and of this one that the other has not, the writing commit apart.
+
+        Where people were erased, their masks, refs and tokens are left out of it. Nothing of a row is told but its
+        place: {contract, batch, version, rows, differ, at}.
+        """
+        from pyspark.sql import functions as F
+
+        contract = self._contract
+        erased = suppress.erased_refs(self._session, self._shop.lake) is not None
+        personal = ("mask", "token", "ref") if erased else ()
+        columns = [
+            F.expr(
+                f"array_sort(map_entries(`{c.name}`)) AS `{c.name}`"
+                if c.spark_type.startswith("MAP<")
+                else f"`{c.name}`"
+            )
+            for c in layout.silver_columns(contract)
+            if c.role not in personal and c.name not in ("_version", "_suppressed")
+        ]
+        place = F.expr("concat(_partition, '@', _offset)").alias("at")
+        digest = F.xxhash64(F.to_json(F.struct(*columns))).alias("digest")
+        live = self._session.read.format("delta").option("versionAsOf", version).load(self._worker.path)
+        made = self._session.read.format("delta").load(self._path)
+        both = live.select(digest, place, F.lit(1).alias("n")).unionByName(
+            made.select(digest, place, F.lit(-1).alias("n"))
+        )
+        apart = both.groupBy("digest").agg(F.sum("n").alias("n"), F.min("at").alias("at")).where("n <> 0")
+        with held(apart) as found:
+            shown = [row["at"] for row in found.select("at").distinct().orderBy("at").limit(SHOWN).collect()]
+            differ = found.count()
+        named = {"contract": contract.id, "batch": self.done, "version": version}
+        return {**named, "rows": made.count(), "differ": differ, "at": shown}
+
     def swap(self) -> dict[str, Any]:
         """Put the new table in the live one's place. Callers hold the stage's lock and have flushed the ledger."""
         from pyspark.sql import functions as F
 
         shop, worker, contract = self._shop, self._worker, self._contract
-        stopped = (worker.halted is not None or worker.behind) and not worker.drifted
-        if stopped or worker.covered != self.done:
-            raise ContractHalted(
-                "the contract stopped while its table was made anew",
-                where=contract.id,
-                why=worker.halted.what if worker.halted else "raw holds batches that silver lacks",
-                fix="nothing was changed; try again when it works: caudal status",
-            )
+        self._meets()
         before, waiting = self._ledger(), shop.ledger.parked(contract.id)
         states = {name: self._counts[name] - before[name] for name in _STATES}
         parked = sum(p.records for p in self._parked) - sum(p.records for p in waiting)
@@ -131,6 +164,18 @@ class Rebuild:
         worker.took(commit)
         worker.adopt()
         return self._found(target.next_version, self._counts["applied"], {**states, "dead_letter": refused})
+
+    def _meets(self) -> None:
+        """Raise ContractHalted when the live table does not cover just what this one does."""
+        worker, contract = self._worker, self._contract
+        stopped = (worker.halted is not None or worker.behind) and not worker.drifted
+        if stopped or worker.covered != self.done:
+            raise ContractHalted(
+                "the contract stopped while its table was made anew",
+                where=contract.id,
+                why=worker.halted.what if worker.halted else "raw holds batches that silver lacks",
+                fix="nothing was changed; try again when it works: caudal status",
+            )
 
     def clear(self) -> None:
         """Remove what is beside the live table: nobody's erasure would reach it."""

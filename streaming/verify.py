@@ -58,6 +58,24 @@ def checks(settings: Settings) -> list[Check]:
     ]
 
 
+def deep(settings: Settings, wait_s: float) -> Check:
+    """Every silver table made anew from raw, beside the live one, and compared row by row; the stream goes on.
+
+    A command to the streaming process, or carried out here when there is none. Raises what `ask` raises.
+    """
+    from streaming.ask import ask
+
+    found = ask(settings, "compare", {}, wait_s)["tables"]
+    wrong = [
+        f"{one['contract']}: {one['differ']} rows differ from what raw gives, at {', '.join(one['at'])}"
+        for one in found
+        if one["differ"]
+    ]
+    rows = sum(one["rows"] for one in found)
+    detail = f"{len(found)} tables made anew from raw and compared"
+    return Check(1, "conservation, deep", not wrong and rows > 0, rows, detail, tuple(wrong[:_SHOWN]))
+
+
 def _looked(
     pin: Callable[[], Recount], look: Callable[[Recount], Found], first: Recount | None = None
 ) -> tuple[Found, Recount]:

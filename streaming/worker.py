@@ -78,6 +78,11 @@ class Worker:
         self._dead_covered = 0
 
     @property
+    def path(self) -> str:
+        """Where the table is, for Spark."""
+        return self._path
+
+    @property
     def contract(self) -> Contract:
         return self.released.contract
 

@@ -20,20 +20,29 @@ NOWHERE = "127.0.0.1:9"
 @app.command()
 def verify(
     invariant: Annotated[list[int] | None, typer.Option(help="only this invariant, 1 to 7; repeatable")] = None,
+    deep: Annotated[bool, typer.Option(help="also make every silver table anew from raw and compare")] = False,
+    wait: Annotated[float, typer.Option(help="seconds to wait for the deep answer", min=1)] = 7200.0,
     data: DataOption = None,
     output: OutputOption = Output.human,
 ) -> None:
     """Prove the invariants, each with how many things were examined; exit 7 names the broken one.
 
     1 conservation, 2 no plaintext, 3 only tested gold, 4 one truth for features, 5 replay, 6 isolation,
-    7 idempotence. Works beside a running install. Examples: caudal verify · caudal verify --invariant 2 -o json
+    7 idempotence. Works beside a running install. With --deep every silver table is made anew from raw beside the live
+    one, and compared row by row. Examples: caudal verify · caudal verify --invariant 2 -o json · caudal verify --deep
     """
     from caudal import log, settings
     from caudal.cli.proofs import prove, verdict
 
     loaded = own_servers(settings.load({"data_dir": data}))
     log.setup(loaded, "verify")
-    result = verdict(prove(loaded, invariant or (), lambda name, seconds: say(f"{name}: {seconds:.1f} s")))
+    checks = prove(loaded, invariant or (), lambda name, seconds: say(f"{name}: {seconds:.1f} s"))
+    if deep:
+        from streaming import verify as streaming
+
+        say("making every silver table anew from raw; the stream goes on meanwhile (caudal logs streaming)")
+        checks.append(streaming.deep(loaded, wait))
+    result = verdict(checks)
     emit(result, output, lambda: _page(result))
     if not result["ok"]:
         broken = ", ".join(f"{c['invariant']} ({c['name']})" for c in result["checks"] if not c["ok"])

@@ -216,3 +216,8 @@ def test_its_dead_letters_heal_and_silver_is_made_anew(platform: Install, pids: 
     assert (code, set(rebuilt["changes"].values())) == (0, {0})
     assert (len(before), content()) == (GOOD + 1 + BROKEN, before)
     assert not Lake.open(platform.settings).has_table("silver", f"{TABLE}__rebuild")
+
+    code, verdict = platform.verb("verify", "--invariant=1", "--deep")
+    [deep] = [part for part in verdict["checks"][0]["parts"] if part["name"] == "conservation, deep"]
+    assert (code, deep["ok"], deep["findings"]) == (0, True, [])
+    assert deep["examined"] >= GOOD + 1 + BROKEN

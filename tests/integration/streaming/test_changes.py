@@ -91,6 +91,21 @@ def test_rows_and_history_equal_the_reference(
         before[name] = (content(bench, name), content(bench, f"{name}_history"))
     assert bench.findings() == []
 
+    # Beside the live tables, raw gives the same rows; a row that somebody changed is found, and only its place told.
+    assert [(one["differ"], one["at"]) for one in bench.batches.compare("look", {})] == [(0, []), (0, [])]
+    worker = bench.batches.workers[WHOLE]
+    [first, *_] = bench.silver(WHOLE, '"_partition", "_offset", event_id', "2")
+    changed = f"UPDATE delta.`{worker.path}` SET a = 'secret' WHERE event_id = '{first['event_id']}'"
+
+    def change_it() -> None:
+        worker.session.sql(changed).collect()
+
+    worker.tended(change_it)
+    [found] = bench.batches.compare("look again", {"contract": WHOLE})
+    assert found["differ"] >= 1
+    assert f"{first['_partition']}@{first['_offset']}" in found["at"]
+    assert "secret" not in repr(found)
+
     # From raw in one slice, both tables of both contracts come out the same.
     for name in (WHOLE, PARTIAL):
         bench.batches.rebuild("anew", {"contract": name})
@@ -177,9 +192,9 @@ def test_another_key_is_refused_until_the_table_is_made_anew(
     bench.batches.rebuild("anew", {"contract": WHOLE})
     bench.batches.catch_up(WHOLE)
     bench.batches.flush()
-    assert worker.halted is None
+    assert bench.counted("caudal_halted", contract=WHOLE) == 0
     [row] = bench.silver(WHOLE)
     assert row["event_id"] == "e2"
     assert bench.findings() == []
     bench.restart()
-    assert bench.batches.workers[WHOLE].halted is None
+    assert [one.halted for one in bench.batches.workers.values()] == [None]
