@@ -23,10 +23,12 @@ from schemas.errors import Unreachable
 from streaming import jvm, registered, session
 from streaming.batches import Batches
 from streaming.commands import Commands, answer, verbs
+from streaming.errors import DataLoss
 from streaming.lag import Lag, behind
 from streaming.ledger import Ledger
 from streaming.positions import flushed_versions
 from streaming.query import Query
+from streaming.recover import Recovery
 from streaming.settings import StreamingSettings
 from streaming.worker import Shop
 from streaming.writers import Writers
@@ -72,6 +74,7 @@ class Stream:
         ledger.load(flushed_versions(lake))
         shop = Shop(self._spark, lake, own, writers, ledger, self._metrics, self._alerts, SystemClock())
         self._batches = Batches(shop)
+        self._verbs = verbs(self._batches, {"recover": Recovery(settings, shop, self._batches).run})
         self._query = Query(self._spark, settings, own, self._batches)
         self._feed = ContractFeed(settings)
         self._lag = Lag(settings, own.query)
@@ -80,7 +83,7 @@ class Stream:
 
     def run(self, stop: threading.Event) -> None:
         """Catch up, start, and look after everything until `stop` is set."""
-        commands = Commands(self._settings, self._own.query, verbs(self._batches))
+        commands = Commands(self._settings, self._own.query, self._verbs)
         try:
             released = self._contracts(stop)
             self._batches.open(released)
@@ -98,7 +101,7 @@ class Stream:
         """Catch up, carry out one command (JSON), and stop. Raises Unreachable when the contracts cannot be read."""
         try:
             self._batches.open(list(self._feed.read_to_end().values()))
-            answered = answer(command.encode(), verbs(self._batches))
+            answered = answer(command.encode(), self._verbs)
             assert answered is not None, "the verb is one of this stage's"
             return answered
         finally:
@@ -126,6 +129,13 @@ class Stream:
     def _begin(self) -> None:
         if self._query.start():
             _log.info("streaming", topics=self._batches.topics(), batch=self._batches.raw.batch)
+        for gap in self._query.gaps:
+            self._alerts.raise_(
+                DataLoss.code,
+                f"{gap.topic} is not read: Kafka no longer has records that raw has not read",
+                f"gap:{gap.topic}/{gap.partition}",
+                **gap.plain(),
+            )
         self._metrics.ready(True)
 
     def _tick(self, stop: threading.Event) -> None:
@@ -135,6 +145,9 @@ class Stream:
             if new_topic or not self._query.running:
                 self._query.stop()
                 self._begin()
+        if self._batches.begin_again:
+            self._query.stop()
+            self._begin()
         failure = self._query.failure()
         if failure is not None:
             self._recover(failure, stop)

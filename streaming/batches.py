@@ -35,7 +35,8 @@ _log = log.get("streaming.batches")
 class Batches:
     """The stage's state: raw's position and one worker for each contract.
 
-    `lock` is held by whoever writes: a micro-batch, a command, a release of contracts, or a retry.
+    `lock` is held by whoever writes: a micro-batch, a command, a release of contracts, or a retry. `topic_ids` are
+    those of the topics that are read; `begin_again` says that raw's positions moved and the query must start from them.
     """
 
     def __init__(self, shop: Shop) -> None:
@@ -43,6 +44,8 @@ class Batches:
         self.lock = threading.RLock()
         self.closing = False
         self.raw = RawCommit(0, {})
+        self.topic_ids: dict[str, str] = {}
+        self.begin_again = False
         self.workers: dict[str, Worker] = {}
         self._topics: dict[str, Worker] = {}
         self._parked_at = 0.0
@@ -168,6 +171,10 @@ class Batches:
             raise UsageError(f"no contract `{contract}` has been applied", fix="see: caudal contract list")
         return worker
 
+    def moved(self, facts: RawCommit) -> None:
+        """Raw's positions are these now, without a batch. Callers hold the lock."""
+        self.raw, self.begin_again = facts, True
+
     def close(self) -> None:
         """No batch begins after this; waits for the one that runs."""
         with self.lock:
@@ -184,7 +191,7 @@ class Batches:
             crashpoint("after-read")
             session.suit(rows.sparkSession, sum(part.records for part in parts.values()), shop.own)
             self._keep_schemas(parts, number)
-            facts = RawCommit(number, _further(self.raw.ends, parts))
+            facts = RawCommit(number, _further(self.raw.ends, parts), {**self.raw.ids, **self.topic_ids})
             raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), Txn(f"{shop.own.query}/raw", number), facts)
             self.raw, raw_at = facts, shop.clock.now_ms()
             shop.metrics.mark("first_raw")

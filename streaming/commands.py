@@ -1,5 +1,5 @@
 """The command log: commands on one topic, answers on another. The verbs: ping, flush-ledger,
-catch-up, replay, rebuild, compare.
+catch-up, replay, rebuild, compare, recover.
 
 A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run
 twice.
@@ -24,7 +24,7 @@ Verb = Callable[[str, Mapping[str, Any]], object]
 _log = log.get("streaming.commands")
 
 
-def verbs(batches: Batches) -> dict[str, Verb]:
+def verbs(batches: Batches, more: Mapping[str, Verb] | None = None) -> dict[str, Verb]:
     """What streaming does on command. Each verb takes the stage's lock itself when it writes to a contract's tables."""
 
     def flush(_: str, __: Mapping[str, Any]) -> object:
@@ -39,6 +39,7 @@ def verbs(batches: Batches) -> dict[str, Verb]:
         "catch-up": catch_up,
         "replay": batches.replay,
         "rebuild": batches.rebuild,
+        **(more or {}),
         "compare": lambda identity, arguments: {"tables": batches.compare(identity, arguments)},
     }
 

@@ -103,15 +103,17 @@ class SilverCommit:
 
 @dataclass(frozen=True)
 class RawCommit:
-    """The facts of one raw commit: its batch, and the end offset of every partition ever read."""
+    """The facts of one raw commit: its batch, the end offset of every partition ever read, the ids of the topics."""
 
     batch: int
     ends: Mapping[str, Mapping[int, int]]
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """The userMetadata of the commit."""
         ends = {topic: {str(p): end for p, end in parts.items()} for topic, parts in self.ends.items()}
-        return json.dumps({"caudal": "raw", "batch": self.batch, "ends": ends}, separators=(",", ":"))
+        found = {"caudal": "raw", "batch": self.batch, "ends": ends, "ids": dict(self.ids)}
+        return json.dumps(found, separators=(",", ":"))
 
 
 def replayed(found: Mapping[str, Any]) -> Replayed:
@@ -140,7 +142,7 @@ def raw_commit(text: str | None) -> RawCommit | None:
     if found is None:
         return None
     ends = {topic: {int(p): int(end) for p, end in parts.items()} for topic, parts in found["ends"].items()}
-    return RawCommit(int(found["batch"]), ends)
+    return RawCommit(int(found["batch"]), ends, dict(found.get("ids") or {}))
 
 
 def counted(batch: int, contract: str, counts: Mapping[str, Any]) -> Facts:

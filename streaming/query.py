@@ -8,10 +8,14 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from confluent_kafka.admin import AdminClient
+
 from caudal.errors import CaudalError
 from caudal.settings import Settings
-from streaming import failures, read
+from schemas.topics import client_conf
+from streaming import failures, gaps, read
 from streaming.batches import Batches
+from streaming.gaps import Gap
 from streaming.settings import StreamingSettings
 
 if TYPE_CHECKING:
@@ -26,10 +30,19 @@ class Query:
         self._spark, self._settings, self._own, self._batches = spark, settings, own, batches
         self._scratch = settings.data_dir.resolve() / "scratch" / f"checkpoint-{own.query}"
         self._query: StreamingQuery | None = None
+        self.gaps: list[Gap] = []
 
     def start(self) -> bool:
-        """Begin to read; false when no topic exists yet."""
-        topics = sorted(read.partitions(self._settings.kafka, self._batches.topics()))
+        """Begin to read; false when there is no topic to read.
+
+        A topic of which Kafka lost what raw has not read is left out: `gaps` says which. The others do not wait for it.
+        """
+        there = read.partitions(self._settings.kafka, self._batches.topics())
+        kafka = gaps.look(AdminClient(client_conf(self._settings)), there)
+        self.gaps = gaps.found(self._batches.raw, kafka)
+        topics = sorted(set(there) - {gap.topic for gap in self.gaps})
+        self._batches.topic_ids = {topic: kafka.ids[topic] for topic in topics}
+        self._batches.begin_again = False
         if not topics:
             return False
         shutil.rmtree(self._scratch, ignore_errors=True)

@@ -21,6 +21,18 @@ DEAD_LETTERS = ("quarantine", "dead_letters")
 RESOLUTIONS = ("quarantine", "resolutions")
 LEDGER = ("ops", "ledger")
 PARKED = ("ops", "parked")
+GAPS = ("ops", "gaps")
+
+GAPS_COLUMNS: tuple[Column, ...] = (
+    Column("topic", "STRING"),
+    Column("partition", "INT"),
+    Column("first", "BIGINT"),
+    Column("end", "BIGINT"),
+    Column("why", "STRING"),
+    Column("by", "STRING"),
+    Column("at", "TIMESTAMP"),
+)
+"""Offsets [first, end) that Kafka lost before raw had read them, and who accepted that."""
 
 PARKED_COLUMNS: tuple[Column, ...] = (
     Column("contract", "STRING"),
@@ -40,6 +52,7 @@ _FIXED: tuple[tuple[tuple[str, str], tuple[Column, ...], tuple[str, ...]], ...] 
     (RESOLUTIONS, tables.RESOLUTIONS, ()),
     (LEDGER, tables.LEDGER, ()),
     (PARKED, PARKED_COLUMNS, ()),
+    (GAPS, GAPS_COLUMNS, ()),
 )
 GENERATION = "caudal.generation"
 IDENTITY = "caudal.identity"

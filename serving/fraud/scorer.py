@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from caudal import log
 from caudal.errors import CaudalError, TransientError
@@ -57,6 +57,8 @@ class Scorer:
             # Topics that `contract apply` has not made yet are looked for again soon.
             "topic.metadata.refresh.interval.ms": 2000,
             "allow.auto.create.topics": False,
+            # The last offset of a partition may be a transaction's marker, which no record ever reaches.
+            "enable.partition.eof": True,
             "reconnect.backoff.max.ms": 1000,
             # An idle partition answers within this time; the poll itself waits less.
             "fetch.wait.max.ms": 50,
@@ -66,6 +68,7 @@ class Scorer:
         }
         self._decide_from: dict[Place, int] = {}
         self._next: dict[Place, int] = {}
+        self._drained: dict[Place, int] = {}
         self._merge: Merge[Item | None] = Merge()
         self._order: dict[Place, tuple[int, int]] = {}
         self._unknown: dict[bytes, float] = {}
@@ -94,8 +97,11 @@ class Scorer:
         # What already lies in the client's queue joins; nothing is waited for.
         polled = [first, *consumer.consume(self._own.batch - 1, timeout=0)] if first is not None else []
         for message in polled:
-            if message.error() is not None:
-                self._log.warning("kafka_error", error=message.error().name())
+            error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                self._drained[message.topic(), message.partition()] = message.offset()
+            elif error is not None:
+                self._log.warning("kafka_error", error=error.name())
         good = [m for m in polled if m.error() is None]
         judged = self._until(stop, lambda: [self._judge(message) for message in good])
         if judged is None:
@@ -120,7 +126,8 @@ class Scorer:
     def _ended(self, consumer: Consumer, place: Place, last: int | None) -> bool:
         """Whether the client knows that a partition has nothing after what was polled of it."""
         high = int(consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1])
-        return 0 <= high <= (self._next.get(place, 0) if last is None else last + 1)
+        reached = self._next.get(place, 0) if last is None else last + 1
+        return 0 <= high <= max(reached, self._drained.get(place, 0))
 
     def _judge(self, message: Any) -> Entry[Item | None]:
         """A polled record with its item; None for one that silver refuses too, which keeps its predecessor's order."""
@@ -185,7 +192,7 @@ class Scorer:
         lag: dict[str, int] = {}
         for (topic, partition), end in ends.items():
             high = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1]
-            lag[topic] = lag.get(topic, 0) + max(high - end, 0)
+            lag[topic] = lag.get(topic, 0) + max(high - max(end, self._drained.get((topic, partition), 0)), 0)
         for topic, behind in lag.items():
             metrics.gauge("caudal_lag", behind, stage="decision", contract=topic)
 
@@ -211,6 +218,7 @@ class Scorer:
             return True
 
         if self._until(stop, mark):
+            self._drained.clear()
             self._merge.assign(self._next)
             consumer.assign(partitions)
 
@@ -230,6 +238,7 @@ class Scorer:
             consumer.seek(TopicPartition(*place, self._next[place]))
             self._log.warning("store_lost", partition=_name(place), held=self._next[place], had=had)
         if lost:
+            self._drained.clear()
             self._engine.store.opened()
             self._merge.assign(self._next)
             # What was polled of other partitions is read again too.

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
 
 from caudal.metrics import Metrics
@@ -20,6 +19,7 @@ from schemas.load import load_catalog
 from serving.features.records import Judges
 from serving.features.spec import DAY_MS
 from serving.fraud import app
+from tests.support.topic import read
 
 CONTRACTS = ("payments.transaction", "payments.account", "fraud.label", "fraud.decision")
 START = 20_000 * DAY_MS
@@ -95,28 +95,7 @@ def decisions(settings: Settings, publisher: Publisher, tenant: str) -> list[tup
 
 def everything(settings: Settings, topic: str) -> list[Any]:
     """Every record of a topic up to its end now."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap,
-            "group.id": "tests-read",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-        }
-    )
-    out = []
-    try:
-        for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            place = TopicPartition(topic, number)
-            low, high = consumer.get_watermark_offsets(place, timeout=10)
-            consumer.assign([TopicPartition(topic, number, low)])
-            while low < high:
-                message = consumer.poll(1.0)
-                if message is not None and message.error() is None:
-                    out.append(message)
-                    low = message.offset() + 1
-    finally:
-        consumer.close()
-    return out
+    return list(read(settings.kafka.bootstrap, topic))
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import fastavro
 import httpx2
 import uvicorn
-from confluent_kafka import Consumer, TopicPartition
 from fastapi import APIRouter, FastAPI
 
 from caudal.settings import Settings
@@ -22,6 +21,7 @@ from producers.shopify import bindings
 from producers.shopify.bindings import Binding
 from schemas.apply import apply, first_error
 from schemas.load import load_catalog
+from tests.support.topic import read
 
 COMMERCE = ("commerce.order", "commerce.customer", "commerce.refund", "caudal.rejected")
 _applied: set[tuple[str, str]] = set()
@@ -50,26 +50,12 @@ def arrived(settings: Settings, contract: str, tenant: str) -> list[Message]:
     """All records of one tenant that are on the contract's topic now, in order of partition and offset."""
     avsc = load_catalog(settings.contracts_dir)[contract].latest.wire
     schema = fastavro.parse_schema(json.loads(json.dumps(avsc)), named_schemas={})
-    consumer = Consumer(
-        {"bootstrap.servers": settings.kafka.bootstrap, "group.id": "look", "enable.auto.commit": False}
-    )
     found: list[Message] = []
-    try:
-        for partition in consumer.list_topics(contract, timeout=20).topics[contract].partitions:
-            end = consumer.get_watermark_offsets(TopicPartition(contract, partition), timeout=20)[1]
-            consumer.assign([TopicPartition(contract, partition, 0)])
-            position = 0
-            while position < end:
-                message = consumer.poll(20)
-                assert message is not None
-                assert not message.error()
-                position = message.offset() + 1
-                key = json.loads(message.key())
-                if key[0] == tenant:
-                    headers = dict(message.headers() or [])
-                    found.append(Message(key, message.value(), headers, _decode(message.value(), schema)))
-    finally:
-        consumer.close()
+    for message in read(settings.kafka.bootstrap, contract):
+        key = json.loads(message.key() or b"")
+        if key[0] == tenant:
+            headers = dict(message.headers() or [])
+            found.append(Message(key, message.value(), headers, _decode(message.value(), schema)))
     return found
 
 

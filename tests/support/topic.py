@@ -2,7 +2,7 @@
 
 import uuid
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 
 def read(bootstrap: str, topic: str) -> list[Message]:
@@ -13,21 +13,22 @@ def read(bootstrap: str, topic: str) -> list[Message]:
             "group.id": f"test-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
+            # The last offset of a partition may be a transaction's marker, which is no record.
+            "enable.partition.eof": True,
         }
     )
     try:
         found = consumer.list_topics(topic, timeout=20).topics[topic]
         out: list[Message] = []
         for number in sorted(found.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
-            consumer.assign([TopicPartition(topic, number, low)])
-            at = low
-            while at < high:
+            consumer.assign([TopicPartition(topic, number, 0)])
+            while True:
                 message = consumer.poll(20)
-                assert message is not None, f"{topic}-{number} went silent at {at} of {high}"
-                assert message.error() is None, message.error()
+                assert message is not None, f"{topic}-{number} went silent"
+                if (error := message.error()) is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    break
                 out.append(message)
-                at = message.offset() + 1
         return out
     finally:
         consumer.close()

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from caudal.metrics import Metrics
 from caudal.settings import Settings, WebSettings
@@ -24,6 +23,7 @@ from producers.simulate.play_payments import STATE
 from schemas.load import load_catalog
 from schemas.registry import client as registry
 from tests.support.shops import Message, arrived, release, serve
+from tests.support.topic import read
 
 pytestmark = pytest.mark.kafka
 SIMULATE = {
@@ -72,21 +72,7 @@ def payments(settings: Settings, contract: str) -> list[Message]:
 
 def bodies(settings: Settings, contract: str) -> list[bytes | None]:
     """Every value of a topic, readable or not."""
-    consumer = Consumer(
-        {"bootstrap.servers": settings.kafka.bootstrap, "group.id": "look", "enable.auto.commit": False}
-    )
-    values: list[bytes | None] = []
-    for partition in consumer.list_topics(contract, timeout=20).topics[contract].partitions:
-        end = consumer.get_watermark_offsets(TopicPartition(contract, partition), timeout=20)[1]
-        consumer.assign([TopicPartition(contract, partition, 0)])
-        position = 0
-        while position < end:
-            message = consumer.poll(20)
-            assert message is not None
-            position = message.offset() + 1
-            values.append(message.value())
-    consumer.close()
-    return values
+    return [message.value() for message in read(settings.kafka.bootstrap, contract)]
 
 
 def test_a_day_at_the_simulators(settings: Settings) -> None:
