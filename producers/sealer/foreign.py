@@ -43,7 +43,7 @@ class Reader:
             text = self._find(schema_id)
             if text is None:
                 raise RecordRefused("CDL-UNKNOWN-ID", "")
-            self._known[schema_id] = fastavro.parse_schema(json.loads(text), named_schemas={})
+            self._known[schema_id] = _parsed(text)
         body = io.BytesIO(value[_HEADER.size :])
         try:
             record = fastavro.schemaless_reader(body, self._known[schema_id], None)
@@ -52,6 +52,13 @@ class Reader:
         if body.read(1):
             raise RecordRefused("CDL-TRAILING", "")
         return _timed(record, self._known[schema_id])
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return fastavro.parse_schema(json.loads(text), named_schemas={})
+    except Exception:  # noqa: BLE001 - a schema that is none (JSON Schema, Protobuf) raises whatever it likes
+        raise RecordRefused("CDL-INCOMPATIBLE", "") from None
 
 
 def _json(value: bytes) -> Any:

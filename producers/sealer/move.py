@@ -17,7 +17,7 @@ from caudal.errors import TransientError
 from caudal.fault import crashpoint
 from caudal.metrics import Metrics
 from caudal.settings import Settings
-from producers.errors import RecordRefused
+from producers.errors import PublishError, RecordRefused
 from producers.publish import Publisher
 from producers.publish_delete import prepare_delete
 from producers.publish_prepare import Prepared, Refused
@@ -33,6 +33,8 @@ NULL, ENVELOPE = "CDL-NULL", "CDL-GARBAGE"
 TENANT_HEADER = "caudal-tenant"
 _log = log.get("sealer")
 _TRANSACTION_MS = 15_000
+# What valid JSON or Avro in a form that nobody foresaw makes code raise.
+_NO_RECORD = (ValueError, TypeError, ArithmeticError, AttributeError, LookupError, RecursionError)
 _CALL_S = 20.0
 # A tombstone follows its delete at once; so many keys back it is still known as such.
 _DELETES = 10_000
@@ -122,10 +124,11 @@ class Mover:
             tenant = self._tenant(message)
             try:
                 found = self._found(contract, message, tenant)
-            except RecordRefused as error:
-                refused.append(self._refused(name, tenant, error.code, error.path, message))
+            except PublishError as error:
+                path = error.path if isinstance(error, RecordRefused) else ""
+                refused.append(self._refused(name, tenant, error.code, path, message))
                 continue
-            except (ValueError, TypeError, ArithmeticError):
+            except _NO_RECORD:
                 # Valid JSON or Avro that is no record of anything: kept, and no reason to stop the others.
                 refused.append(self._refused(name, tenant, ENVELOPE, "", message))
                 continue
