@@ -13,7 +13,7 @@ from typing import Any
 from caudal import log
 from caudal.alerts import Alerts
 from caudal.clock import SystemClock
-from caudal.errors import CaudalError
+from caudal.errors import CaudalError, TransientError
 from caudal.lake import Lake
 from caudal.lease import Lease
 from caudal.metrics import Metrics
@@ -127,7 +127,13 @@ class Stream:
         return []
 
     def _begin(self) -> None:
-        if self._query.start():
+        try:
+            started = self._query.start()
+        except TransientError as error:
+            _log.warning("the query cannot start yet", **error.facts())
+            self._batches.begin_again = True
+            return
+        if started:
             _log.info("streaming", topics=self._batches.topics(), batch=self._batches.raw.batch)
         for gap in self._query.gaps:
             self._alerts.raise_(

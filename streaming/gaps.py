@@ -61,8 +61,11 @@ def found(raw: RawCommit, kafka: Kafka) -> list[Gap]:
         ranges = kafka.ranges.get(topic)
         if ranges is None:
             continue
-        other = topic in raw.ids and topic in kafka.ids and raw.ids[topic] != kafka.ids[topic]
-        anew = other or any(p in ranges and ranges[p].high < end for p, end in ends.items())
+        if topic in raw.ids and topic in kafka.ids:
+            # A broker that was killed may tell an end before raw's for a moment; the id does not waver.
+            anew = raw.ids[topic] != kafka.ids[topic]
+        else:
+            anew = any(p in ranges and ranges[p].high < end for p, end in ends.items())
         for partition, end in sorted(ends.items()):
             there = ranges.get(partition)
             if anew:
