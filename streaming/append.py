@@ -31,10 +31,11 @@ class Span:
     last_ms: int
 
 
-def classified(
+def seen(
     session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract, spans: Sequence[Span]
 ) -> DataFrame:
-    """Rows with `_state`: applied, duplicate or conflict for fine ones, null for those that have a `_code`.
+    """Ids (`_t`, `_e`) that fine rows have and that are there more than once, in silver or among the rows, with those
+    of their records that count as applied (`_seen`).
 
     Batch boundaries do not matter: the outcome is that of going through the records one by one in raw's order.
     """
@@ -56,7 +57,15 @@ def classified(
     several = (
         fine.unionByName(prior).groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
     )
-    seen = several.select("_t", "_e", F.expr(_fold(reach)).alias("_seen"))
+    return several.select("_t", "_e", F.expr(_fold(reach)).alias("_seen"))
+
+
+def classified(rows: DataFrame, seen: DataFrame, contract: Contract) -> DataFrame:
+    """Rows with `_state`: applied, duplicate or conflict for fine ones, null for those that have a `_code`."""
+    from pyspark.sql import functions as F
+
+    names = {role: column_of(contract, field) for role, field in _roles(contract).items()}
+    reach = int(contract.lateness / timedelta(milliseconds=1))
     joined = rows.join(
         F.broadcast(seen),
         (F.col("_t") == F.col(names["tenant"])) & (F.col("_e") == F.col(names["event_id"])) & F.col("_code").isNull(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ from streaming import failures, heal, positions, raw, registered, session, table
 from streaming import fixes as changes
 from streaming.care import Care, directly
 from streaming.commit import Txn
+from streaming.errors import NotLanded
 from streaming.facts import RawCommit
 from streaming.held import held
 from streaming.raw import TopicPart
@@ -50,6 +51,7 @@ class Batches:
         self._topics: dict[str, Worker] = {}
         self._parked_at = 0.0
         self._care = Care(shop.spark, shop.lake, shop.own, shop.metrics)
+        self._landing = ThreadPoolExecutor(1, thread_name_prefix="raw")
         self._pool = ThreadPoolExecutor(shop.own.workers, thread_name_prefix="contract")
 
     def open(self, released: Iterable[Released]) -> None:
@@ -181,8 +183,10 @@ class Batches:
             self.closing = True
 
     def _process(self, frame: DataFrame) -> None:
+        from pyspark import inheritable_thread_target
+
         shop, number = self._shop, self.raw.batch + 1
-        started = time.monotonic()
+        started, began_ms = time.monotonic(), shop.clock.now_ms()
         date = shop.clock.now().date().isoformat()
         with held(raw.shaped(frame, number, date, shop.spark.sparkContext.defaultParallelism)) as rows:
             parts = raw.survey(rows)
@@ -192,15 +196,14 @@ class Batches:
             session.suit(rows.sparkSession, sum(part.records for part in parts.values()), shop.own)
             self._keep_schemas(parts, number)
             facts = RawCommit(number, _further(self.raw.ends, parts), {**self.raw.ids, **self.topic_ids})
-            raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), Txn(f"{shop.own.query}/raw", number), facts)
-            self.raw, raw_at = facts, shop.clock.now_ms()
-            shop.metrics.mark("first_raw")
             for topic, part in parts.items():
-                shop.metrics.count("caudal_rows_total", part.records, stage="raw", contract=topic)
                 self._topics[topic].arrived(part.records)
-            crashpoint("after-raw")
-            raw_s = time.monotonic() - started
-            self._to_silver(rows, parts, number, raw_at)
+            # Rows are judged while they are on their way into raw; what is made of them is committed after that.
+            landing = self._landing.submit(inheritable_thread_target(rows.sparkSession)(self._land), rows, facts, parts)
+            try:
+                self._to_silver(rows, parts, number, partial(_landed, landing))
+            finally:
+                raw_s = (landing.result() - began_ms) / 1000
         took = time.monotonic() - started
         shop.metrics.gauge("caudal_batch_seconds", took)
         _log.info(
@@ -208,13 +211,26 @@ class Batches:
             raw_s=round(raw_s, 2),
         )  # fmt: skip
 
-    def _to_silver(self, rows: DataFrame, parts: Mapping[str, TopicPart], number: int, raw_at_ms: int) -> None:
+    def _land(self, rows: DataFrame, facts: RawCommit, parts: Mapping[str, TopicPart]) -> int:
+        """Append the batch to raw; when it was there, in epoch milliseconds."""
+        shop = self._shop
+        raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), Txn(f"{shop.own.query}/raw", facts.batch), facts)
+        self.raw, at = facts, shop.clock.now_ms()
+        shop.metrics.mark("first_raw")
+        for topic, part in parts.items():
+            shop.metrics.count("caudal_rows_total", part.records, stage="raw", contract=topic)
+        crashpoint("after-raw")
+        return at
+
+    def _to_silver(
+        self, rows: DataFrame, parts: Mapping[str, TopicPart], number: int, landed: Callable[[], int]
+    ) -> None:
         """Contracts with rows work side by side; one that is behind waits for its catch-up."""
 
         def one(worker: Worker, part: TopicPart) -> None:
             # A pool of its own, or the FAIR scheduler would still run the contracts' jobs in turn.
             worker.session.sparkContext.setLocalProperty("spark.scheduler.pool", worker.contract.id)
-            worker.live(rows, number, part, raw_at_ms)
+            worker.live(rows, number, part, landed)
 
         # Largest first, so the longest work does not start last.
         ready = sorted(
@@ -329,6 +345,14 @@ def _alone(worker: Worker, work: Callable[[], None]) -> None:
         work()
     except Exception as error:  # noqa: BLE001 - one contract's trouble, whatever it is, stays its own
         worker.halt(failures.named(error, worker.contract.id))
+
+
+def _landed(landing: Future[int]) -> int:
+    """When the batch was in raw; waits for it. Raises NotLanded when it will not be."""
+    try:
+        return landing.result()
+    except Exception as error:
+        raise NotLanded("the batch did not reach raw", why=type(error).__name__) from error
 
 
 def _further(ends: Mapping[str, Mapping[int, int]], parts: Mapping[str, TopicPart]) -> dict[str, dict[int, int]]:

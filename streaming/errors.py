@@ -6,7 +6,8 @@ CaudalError
 │   │   ├── Unbalanced     a batch's records and their states do not add up
 │   │   ├── TableDrift     a table is not what its only writer left
 │   │   └── IdentityDrift  a table was made for another key, sequence or mode
-│   └── DataLoss           Kafka no longer has records that raw has not seen
+│   ├── DataLoss           Kafka no longer has records that raw has not seen
+│   └── NotLanded          a batch did not reach raw, so nothing may be made of it
 └── TransientError
     └── QueryFailed        the query ended; it starts again from raw's positions
 """
@@ -50,6 +51,12 @@ class DataLoss(StreamingError):
 
     code = "CDL-DATA-LOSS"
     exit_code = Exit.INVARIANT
+
+
+class NotLanded(StreamingError):
+    """The records of a batch did not reach raw; the query ends, and begins again after what did."""
+
+    code = "CDL-QUERY"
 
 
 class QueryFailed(TransientError):

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
-from streaming.commit import Txn, append
+from streaming.commit import Txn
+from streaming.staged import stage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -41,4 +42,4 @@ def dead_letters(rows: DataFrame, contract: Contract, at: datetime) -> DataFrame
 def write(rows: DataFrame, path: str, txn: Txn, covered: int) -> None:
     """Append those of batches that this contract has not written yet (`covered` is the last one written)."""
     with _ONE_AT_A_TIME:
-        append(rows.where(f"_batch > {covered}"), path, txn)
+        stage(rows.where(f"_batch > {covered}"), path, txn).commit()

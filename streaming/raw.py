@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from schemas.tables import RAW_EVENTS
 from streaming.commit import Txn, append
 from streaming.facts import RawCommit
+from streaming.staged import stage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -72,5 +73,10 @@ def survey(rows: DataFrame) -> dict[str, TopicPart]:
 
 
 def append_raw(rows: DataFrame, path: str, txn: Txn, facts: RawCommit) -> None:
-    """Append a batch. Its number is the transaction's version, so the same batch can never land twice."""
-    append(rows.select(*RAW_NAMES), path, txn, facts.text())
+    """Append a batch whose number follows the one that the log names last; two writers of one number conflict."""
+    stage(rows.select(*RAW_NAMES), path, txn, facts.text()).commit()
+
+
+def append_facts(nothing: DataFrame, path: str, txn: Txn, facts: RawCommit) -> None:
+    """Move raw's position without a row, once for this transaction id."""
+    append(nothing.select(*RAW_NAMES), path, txn, facts.text())

@@ -72,7 +72,7 @@ class Recovery:
         # An empty commit: the positions move, no record comes.
         events = shop.lake.spark_table(*tables.RAW)
         nothing = shop.spark.read.format("delta").load(events).limit(0)
-        raw.append_raw(nothing, events, Txn(f"{shop.own.query}/raw/gaps/{identity}", 1), facts)
+        raw.append_facts(nothing, events, Txn(f"{shop.own.query}/raw/gaps/{identity}", 1), facts)
         self._batches.moved(facts)
         return again
 

@@ -134,7 +134,7 @@ def judged_letters(
     changes.check(found, contract)
     rows, decides = _decoded(target.session, rows, contract, verdicts, found, steps)
     fine = slices.judgeable(rows, contract, decides, own, erased)
-    return slices.classified(fine, contract, target, look(fine, contract).spans)
+    return steps.enter_context(slices.classified(fine, contract, target, look(fine, contract).spans))
 
 
 def run(

@@ -2,12 +2,17 @@
 
 A slice is all of a contract's raw rows after what its table covers, up to some batch: one micro-batch when the stream
 runs, several when the contract is caught up. Everything before the silver commit can run again.
+
+A live slice is judged while its rows are still on their way into raw. Nothing is committed before they are there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial as bound
 from typing import TYPE_CHECKING
 
 from caudal.clock import Clock
@@ -29,6 +34,7 @@ from streaming.project import projected
 from streaming.raw import TopicPart
 from streaming.settings import StreamingSettings
 from streaming.silver import SilverTable
+from streaming.staged import stage
 from streaming.suppress import suppressed
 from streaming.writers import Resolved
 
@@ -41,6 +47,7 @@ class Slice:
     """Raw-shaped rows of one contract's topic in batches [first_batch, batch], and what they hold.
 
     `upto` is the highest raw batch that silver covers afterwards. `retried` says that these rows were parked before.
+    `landed` waits until the rows are in raw and says when that was (epoch ms; None: long ago), or raises NotLanded.
     """
 
     rows: DataFrame
@@ -49,6 +56,7 @@ class Slice:
     upto: int
     part: TopicPart
     retried: Parked | None = None
+    landed: Callable[[], int | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class Outcome:
     commit: SilverCommit
     codes: Mapping[str, int]
     published_ms: tuple[int, int, int] | None
+    raw_at_ms: int | None
 
 
 def run(
@@ -99,19 +108,19 @@ def run(
     read = rows.withColumn("_decoded", decoded(contract, writers))
     with held(judgeable(read, contract, verdicts, own, erased)) as fine:
         seen = look(fine, contract)
-        with held(classified(fine, contract, target, seen.spans)) as judged_rows:
+        with classified(fine, contract, target, seen.spans) as judged_rows:
             judged = judge(judged_rows)
             codes = _codes(seen, judged)
             facts = _facts(piece, contract, waiting, judged, codes)
             facts.balance()
-            if codes:
-                letters = quarantine.dead_letters(judged_rows, contract, clock.now())
-                quarantine.write(letters, target.dead_letters_path, target.dead, target.dead_covered)
             commit = SilverCommit(contract.id, piece.upto, (facts,), _parked(piece, contract, waiting))
+            with _quarantined(judged_rows, contract, target, piece.landed, clock if codes else None):
+                finish = prepared(judged_rows, contract, target, judged, own, commit.text())
+            raw_at_ms = piece.landed()
             crashpoint("mid-silver")
-            write(judged_rows, contract, target, judged, own, commit.text())
+            finish()
             crashpoint("after-silver")
-    return Outcome(commit, codes, seen.published_ms)
+    return Outcome(commit, codes, seen.published_ms, raw_at_ms)
 
 
 def judgeable(
@@ -127,11 +136,37 @@ def judgeable(
     return suppressed(checked(projected(read, contract, writers), contract, verdicts, own), contract, erased)
 
 
-def classified(rows: DataFrame, contract: Contract, target: Target, spans: Sequence[Span]) -> DataFrame:
-    """Step 8: rows with `_state`, against silver as it stands."""
+@contextmanager
+def classified(rows: DataFrame, contract: Contract, target: Target, spans: Sequence[Span]) -> Iterator[DataFrame]:
+    """Step 8: rows with `_state`, against silver as it stands. What took long to find out is kept within the block."""
     if contract.mode == "append":
-        return append.classified(target.session, rows, target.table, contract, spans)
-    return upsert.classified(target.session, rows, target.table, contract)
+        with held(append.seen(target.session, rows, target.table, contract, spans)) as seen:
+            yield append.classified(rows, seen, contract)
+    else:
+        with held(upsert.classified(target.session, rows, target.table, contract)) as out:
+            yield out
+
+
+@contextmanager
+def _quarantined(
+    rows: DataFrame, contract: Contract, target: Target, landed: Callable[[], int | None], clock: Clock | None
+) -> Iterator[None]:
+    """Step 9, beside what is done in the block; there are no letters when there is no clock."""
+    from pyspark import inheritable_thread_target
+
+    if clock is None:
+        yield
+        return
+    letters = quarantine.dead_letters(rows, contract, clock.now())
+
+    def write_letters() -> None:
+        landed()
+        quarantine.write(letters, target.dead_letters_path, target.dead, target.dead_covered)
+
+    with ThreadPoolExecutor(1) as beside:
+        writing = beside.submit(inheritable_thread_target(rows.sparkSession)(write_letters))
+        yield
+        writing.result()
 
 
 def _codes(seen: Looked, judged: Judged) -> dict[str, int]:
@@ -169,15 +204,15 @@ def _parked(piece: Slice, contract: Contract, waiting: Mapping[int, int]) -> tup
 def write(
     rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
 ) -> None:
-    """Step 10: what the applied rows change in silver, in one commit that carries the facts; its history before it."""
-    from pyspark.sql import functions as F
+    """Step 10: what the applied rows change in silver, in one commit that carries the facts; its history before it.
 
+    Done before, it does nothing.
+    """
     if target.history is not None:
         history.write(target.session, rows, contract, target.history)
         crashpoint("after-history")
-    final = _final(rows, contract, target, judged).withColumn("_version", F.lit(target.next_version).cast("bigint"))
-    final = final.select(*[F.col(f"`{column.name}`") for column in silver_columns(contract)])
-    if judged.known or judged.swept or judged.truncates or contract.ignore_null_updates:
+    final = _final(rows, contract, target, judged)
+    if _replaces(contract, judged):
         session.rewrite(target.session, target.table.megabytes() < own.rewrite_mb)
         merge(target.session, final, target.path, contract.key, "", target.silver, metadata)
     else:
@@ -185,8 +220,28 @@ def write(
         append_rows(final, target.path, target.silver, metadata)
 
 
+def prepared(
+    rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
+) -> Callable[[], None]:
+    """`write`, with what can be done ahead done now: the rest. The table is the one that its writer left."""
+    if target.history is not None or _replaces(contract, judged):
+        return bound(write, rows, contract, target, judged, own, metadata)
+    return stage(_final(rows, contract, target, judged), target.path, target.silver, metadata).commit
+
+
+def _replaces(contract: Contract, judged: Judged) -> bool:
+    return bool(judged.known or judged.swept or judged.truncates or contract.ignore_null_updates)
+
+
 def _final(rows: DataFrame, contract: Contract, target: Target, judged: Judged) -> DataFrame:
     """Silver's rows as they will be, one for each key that changes (append: the applied ones)."""
+    from pyspark.sql import functions as F
+
+    changed = _changed(rows, contract, target, judged).withColumn("_version", F.lit(target.next_version).cast("bigint"))
+    return changed.select(*[F.col(f"`{column.name}`") for column in silver_columns(contract)])
+
+
+def _changed(rows: DataFrame, contract: Contract, target: Target, judged: Judged) -> DataFrame:
     names = [column.name for column in silver_columns(contract) if column.name != "_version"]
     final = rows.where("_state = 'applied'").select(*names)
     if contract.ignore_null_updates:

@@ -22,7 +22,7 @@ from schemas.contract import Contract
 from schemas.distribution import Released
 from streaming import failures, heal, jvm, session, slices, suppress, tables
 from streaming.commit import Txn
-from streaming.errors import IdentityDrift, TableDrift
+from streaming.errors import IdentityDrift, NotLanded, TableDrift
 from streaming.facts import SilverCommit
 from streaming.history import History
 from streaming.ledger import Committed, Ledger
@@ -156,10 +156,11 @@ class Worker:
         """Raw has so many more records of this contract; they wait until a slice brings them to silver."""
         self._waits(self._waiting + records)
 
-    def live(self, rows: DataFrame, batch: int, part: TopicPart, raw_at_ms: int) -> None:
-        """Bring this micro-batch's rows of the contract to silver. A failure halts the contract, nothing else."""
+    def live(self, rows: DataFrame, batch: int, part: TopicPart, landed: Callable[[], int | None]) -> None:
+        """Bring this micro-batch's rows of the contract to silver, once they have `landed` in raw. A failure halts the
+        contract, nothing else."""
         mine = jvm.within(self.session, rows).where(f"topic = '{self.contract.topic}'")
-        self._guarded(Slice(mine, self.covered + 1, batch, batch, part), raw_at_ms)
+        self._guarded(Slice(mine, self.covered + 1, batch, batch, part, landed=landed))
 
     def catch_up(self, upto: int, most: int | None = None) -> None:
         """Bring raw batches after `covered` up to `upto` to silver, `most` slices at a time (all when None)."""
@@ -173,7 +174,7 @@ class Worker:
                 break
             rows = raw.where(f"_batch > {self.covered} AND _batch <= {last}")
             part = survey(rows)[topic]
-            self._guarded(Slice(rows, self.covered + 1, last, last, part), None)
+            self._guarded(Slice(rows, self.covered + 1, last, last, part))
             if self.halted:
                 return
             done += 1
@@ -191,7 +192,7 @@ class Worker:
                 f"AND _batch >= {parked.first_batch} AND _batch <= {parked.batch}"
             )
             part = TopicPart({parked.schema_id: parked.records}, {})
-            self._guarded(Slice(rows, parked.first_batch, parked.batch, self.covered, part, parked), None)
+            self._guarded(Slice(rows, parked.first_batch, parked.batch, self.covered, part, parked))
             if self.halted:
                 break
             decided += parked.records
@@ -259,16 +260,19 @@ class Worker:
         generation = self._generation if role.startswith("silver") else 0
         return f"{self._shop.own.query}/{self.contract.table}/{role}/{generation}"
 
-    def _guarded(self, piece: Slice, raw_at_ms: int | None) -> None:
+    def _guarded(self, piece: Slice) -> None:
         try:
-            self._bring(piece, raw_at_ms)
+            self._bring(piece)
+        except NotLanded:
+            # Not this contract's trouble: the query ends, and what is open is found out anew.
+            self.behind = True
         except CaudalError as error:
             self.halt(error)
         except Exception as error:  # noqa: BLE001 - see the comment
             # Whatever Spark throws: the contract stops, its rows stay in raw, and it is tried again.
             self.halt(failures.named(error, f"{self.contract.id}, batch {piece.batch}"))
 
-    def _bring(self, piece: Slice, raw_at_ms: int | None) -> None:
+    def _bring(self, piece: Slice) -> None:
         shop, contract = self._shop, self.contract
         ids = [i for i in piece.part.ids if i is not None]
         verdicts = {i: shop.writers.resolve(contract, i) for i in ids}
@@ -289,7 +293,7 @@ class Worker:
             self._waits(max(0, self._waiting - piece.part.records))
         if outcome.codes and piece.retried is None:
             self._dead_covered = max(self._dead_covered, piece.upto)
-        self._report(outcome, shop.clock.now_ms(), raw_at_ms)
+        self._report(outcome, shop.clock.now_ms())
 
     def _target(self, piece: Slice) -> Target:
         retried = piece.retried
@@ -332,7 +336,7 @@ class Worker:
             total, last = total + row["count"], row["_batch"]
         return last
 
-    def _report(self, outcome: slices.Outcome, now_ms: int, raw_at_ms: int | None) -> None:
+    def _report(self, outcome: slices.Outcome, now_ms: int) -> None:
         metrics, name = self._shop.metrics, self.contract.id
         [line] = outcome.commit.lines
         metrics.count("caudal_rows_total", line.applied, stage="silver", contract=name)
@@ -351,7 +355,7 @@ class Worker:
             )
         if line.applied:
             metrics.mark("first_silver")
-        if outcome.published_ms and raw_at_ms is not None:
-            for stage, at in (("raw", raw_at_ms), ("silver", now_ms)):
+        if outcome.published_ms and outcome.raw_at_ms is not None:
+            for stage, at in (("raw", outcome.raw_at_ms), ("silver", now_ms)):
                 p50, p95, p99 = (max(0.0, (at - ms) / 1000) for ms in outcome.published_ms)
                 metrics.quantiles(stage, p50, p95, p99, line.read, contract=name)
