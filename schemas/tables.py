@@ -141,6 +141,17 @@ TABLE_PROPERTIES: Mapping[str, str] = {
 """What every table gets. No type widening and no change data feed: deltalake refuses tables that have the first."""
 
 
+# A checkpoint of the log costs more than an append, and Delta makes one every ten commits. Who only appends never asks
+# for the table's whole state, and readers start from a checkpoint and read the few small files behind it.
+APPENDED: Mapping[str, str] = {**TABLE_PROPERTIES, "delta.checkpointInterval": "100"}
+"""What a table gets that a commit a second is appended to."""
+RAW_PROPERTIES: Mapping[str, str] = {
+    **APPENDED,
+    # Bytes, keys and headers have no order that anybody asks for.
+    "delta.dataSkippingStatsColumns": "topic,partition,offset,kafka_time,schema_id,ingest_date,_batch",
+}
+
+
 def silver_columns(contract: Contract) -> tuple[Column, ...]:
     """Columns of `silver/<table>` over all versions: fields in order of first appearance, refs, meta.
 
@@ -186,7 +197,13 @@ def stats_columns(contract: Contract) -> tuple[str, ...]:
 
 def silver_properties(contract: Contract) -> dict[str, str]:
     """Table properties of silver: masks stay out of column statistics, which outlive an erasure."""
-    return {**TABLE_PROPERTIES, "delta.dataSkippingStatsColumns": ",".join(stats_columns(contract))}
+    own = APPENDED if contract.mode == "append" else TABLE_PROPERTIES
+    return {**own, "delta.dataSkippingStatsColumns": ",".join(stats_columns(contract))}
+
+
+def distinct_columns(contract: Contract) -> tuple[str, ...]:
+    """Silver's columns, as Parquet names them, whose values hardly ever come twice."""
+    return (column_of(contract, contract.event_id), "_sealed.key_value.value", "_digest", "_origin_position", "_offset")
 
 
 def create_sql(

@@ -12,11 +12,12 @@ from schemas.rule_spark import quoted
 from schemas.tables import silver_columns
 from streaming import truncates
 from streaming.decode import HEADER_BYTES, unread
+from streaming.remembered import remembered
 from streaming.settings import StreamingSettings
 from streaming.writers import Resolved
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 Failure = tuple[str, str, str]
 """SQL condition that is true for a bad row (null counts as false), code, path."""
@@ -24,17 +25,24 @@ Failure = tuple[str, str, str]
 
 def checked(rows: DataFrame, contract: Contract, verdicts: Mapping[int, Resolved], own: StreamingSettings) -> DataFrame:
     """Rows of `project` with `_code` and `_path` (null when fine), `_warnings` and `_digest`, and no helpers."""
+    what = ("checked", tuple(sorted(verdicts.items(), key=lambda item: item[0])), own.max_message_bytes, own.future_s)
+    failed, columns = remembered(contract, what, lambda: _columns(contract, verdicts, own))
+    return rows.withColumn("_failed", failed).select(*columns)
+
+
+def _columns(
+    contract: Contract, verdicts: Mapping[int, Resolved], own: StreamingSettings
+) -> tuple[Column, list[Column]]:
     from pyspark.sql import functions as F
 
     failures = [*framing(contract, verdicts, own), *_content(contract, own)]
-    bad = rows.withColumn("_failed", F.expr(_first(failures)))
     names = [column.name for column in silver_columns(contract) if column.name != "_version"]
     replaced = {"_warnings": F.expr(_warnings(contract)), "_digest": F.expr(_digest(contract))}
-    return bad.select(
+    return F.expr(_first(failures)), [
         *[replaced[name].alias(name) if name in replaced else F.col(f"`{name}`") for name in names],
         F.col("_failed.code").alias("_code"),
         F.col("_failed.path").alias("_path"),
-    )
+    ]
 
 
 def framing(contract: Contract, verdicts: Mapping[int, Resolved], own: StreamingSettings) -> list[Failure]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
 from schemas.wire import compact
+from streaming.remembered import remembered
 from streaming.writers import Writer
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def decoded(contract: Contract, writers: Sequence[Writer]) -> Column:
 
     Reads the raw columns `value` and `schema_id`. With one writer, the steady state, it is one decode and one test.
     """
+    return remembered(contract, ("decoded", tuple(writers)), lambda: _decoded(contract, writers))
+
+
+def _decoded(contract: Contract, writers: Sequence[Writer]) -> Column:
     from pyspark.sql import functions as F
     from pyspark.sql.avro.functions import from_avro
 

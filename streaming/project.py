@@ -11,6 +11,7 @@ from schemas.tables import DELETED_AT, SET_BY, silver_columns
 from schemas.tables import Column as TableColumn
 from streaming import deletes, truncates
 from streaming.fit import fit
+from streaming.remembered import remembered
 from streaming.writers import Writer
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def projected(frame: DataFrame, contract: Contract, writers: Sequence[Writer]) -
     A null value in upsert and cdc becomes a row with its key, sequence, event id and `_deleted_at`; the rest is null.
     `_digest` and `_warnings` are filled by `check`.
     """
+    # What a decoded record has depends on the contract alone.
+    out = remembered(contract, ("projected", tuple(writers)), lambda: _columns(frame, contract, writers))
+    return frame.select("value", "headers", "_decoded", *out)
+
+
+def _columns(frame: DataFrame, contract: Contract, writers: Sequence[Writer]) -> list[Column]:
     from pyspark.sql import functions as F
 
     columns = [column for column in silver_columns(contract) if column.name != "_version"]
@@ -53,7 +60,7 @@ def projected(frame: DataFrame, contract: Contract, writers: Sequence[Writer]) -
         if column.name in removed:
             value = F.when(F.col("value").isNull(), F.expr(removed[column.name])).otherwise(value)
         out.append(value.alias(column.name))
-    return frame.select("value", "headers", "_decoded", *out)
+    return out
 
 
 def _value(frame: DataFrame, contract: Contract, column: TableColumn, writers: Sequence[Writer]) -> Column:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from schemas.tables import RAW_EVENTS
 from streaming.commit import Txn, append
 from streaming.facts import RawCommit
+from streaming.session import plain
 from streaming.staged import stage
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def survey(rows: DataFrame) -> dict[str, TopicPart]:
 
 def append_raw(rows: DataFrame, path: str, txn: Txn, facts: RawCommit) -> None:
     """Append a batch whose number follows the one that the log names last; two writers of one number conflict."""
+    plain(rows.sparkSession, ("value",))
     stage(rows.select(*RAW_NAMES), path, txn, facts.text()).commit()
 
 

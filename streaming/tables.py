@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
@@ -45,30 +46,41 @@ PARKED_COLUMNS: tuple[Column, ...] = (
 )
 """A journal: `records` of a schema id began to wait (positive) or were decided (negative)."""
 
-_FIXED: tuple[tuple[tuple[str, str], tuple[Column, ...], tuple[str, ...]], ...] = (
-    (RAW, tables.RAW_EVENTS, ("ingest_date",)),
-    (RAW_SCHEMAS, tables.RAW_SCHEMAS, ()),
-    (DEAD_LETTERS, tables.DEAD_LETTERS, ()),
-    (RESOLUTIONS, tables.RESOLUTIONS, ()),
-    (LEDGER, tables.LEDGER, ()),
-    (PARKED, PARKED_COLUMNS, ()),
-    (GAPS, GAPS_COLUMNS, ()),
+_FIXED: tuple[tuple[tuple[str, str], tuple[Column, ...], tuple[str, ...], Mapping[str, str]], ...] = (
+    (RAW, tables.RAW_EVENTS, ("ingest_date",), tables.RAW_PROPERTIES),
+    (RAW_SCHEMAS, tables.RAW_SCHEMAS, (), tables.TABLE_PROPERTIES),
+    (DEAD_LETTERS, tables.DEAD_LETTERS, (), tables.APPENDED),
+    (RESOLUTIONS, tables.RESOLUTIONS, (), tables.TABLE_PROPERTIES),
+    (LEDGER, tables.LEDGER, (), tables.APPENDED),
+    (PARKED, PARKED_COLUMNS, (), tables.TABLE_PROPERTIES),
+    (GAPS, GAPS_COLUMNS, (), tables.TABLE_PROPERTIES),
 )
 GENERATION = "caudal.generation"
 IDENTITY = "caudal.identity"
 
 
 def create_fixed(spark: SparkSession, lake: Lake) -> None:
-    """Create the tables that do not depend on a contract; those that exist get the columns that they lack."""
-    for (layer, name), wanted, cluster in _FIXED:
+    """Create the tables that do not depend on a contract; those that exist get the columns and properties that they
+    lack."""
+    for (layer, name), wanted, cluster, properties in _FIXED:
         path = lake.spark_table(layer, name)
         if not lake.has_table(layer, name):
-            spark.sql(tables.create_sql(path, wanted, cluster))
+            spark.sql(tables.create_sql(path, wanted, cluster, properties))
             continue
+        keep(spark, lake, (layer, name), properties)
         there = columns(lake, layer, name)
         missing = [column.ddl for column in wanted if column.name not in there]
         if missing:
             spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
+
+
+def keep(spark: SparkSession, lake: Lake, table: tuple[str, str], properties: Mapping[str, str]) -> None:
+    """Give a table that an older release made the properties that it would get now."""
+    opened = DeltaTable(lake.table(*table), storage_options=lake.storage_options or None)
+    there = opened.metadata().configuration
+    if any(there.get(name) != value for name, value in properties.items()):
+        listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
+        spark.sql(f"ALTER TABLE delta.`{lake.spark_table(*table)}` SET TBLPROPERTIES ({listed})")
 
 
 def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
@@ -81,6 +93,8 @@ def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
         cluster = (contract.event_time, contract.event_id) if contract.mode == "append" else contract.key[:4]
         properties = {**tables.silver_properties(contract), IDENTITY: identity(contract)}
         spark.sql(tables.create_sql(path, tables.silver_columns(contract), cluster, properties))
+    else:
+        keep(spark, lake, ("silver", contract.table), tables.silver_properties(contract))
     return path
 
 

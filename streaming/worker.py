@@ -20,6 +20,7 @@ from caudal.lake import Lake
 from caudal.metrics import Metrics
 from schemas.contract import Contract
 from schemas.distribution import Released
+from schemas.tables import distinct_columns
 from streaming import failures, heal, jvm, session, slices, suppress, tables
 from streaming.commit import Txn
 from streaming.errors import IdentityDrift, NotLanded, TableDrift
@@ -278,6 +279,7 @@ class Worker:
         verdicts = {i: shop.writers.resolve(contract, i) for i in ids}
         self._expect(self._version)
         tasks = session.suit(self.session, piece.part.records, shop.own)
+        session.plain(self.session, distinct_columns(contract))
         outcome = slices.run(
             replace(piece, rows=piece.rows.coalesce(tasks)),
             contract,
