@@ -2,76 +2,104 @@
 differ by at most the lateness. The first in raw's order is applied; a copy is a duplicate, or a conflict when it says
 something else.
 
-Only silver rows in the reach of the batch's event times are looked at. Late records have a reach of their own, so one
-from long ago does not widen everybody's.
+Most records are neither, and are known not to be (`ids`). Only the others are gone through, with the rows of silver
+that they may be copies of.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from schemas.contract import Contract
 from schemas.tables import column_of
+from streaming.ids import Ids, Suspects, hashed, merged_around
+from streaming.measure import Judged, Looked
 from streaming.silver import SilverTable, Window
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 APPLIED, DUPLICATE, CONFLICT = "applied", "duplicate", "conflict"
+_PLACE = "STRUCT<b: BIGINT, p: INT, o: BIGINT>"
+_NOBODY = pa.table({
+    "_partition": pa.array([], pa.int32()), "_offset": pa.array([], pa.int64()), "state": pa.array([], pa.string()),
+    "late": pa.array([], pa.bool_()), "suppressed": pa.array([], pa.bool_()),
+})  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Span:
-    """Event times of some records: first and last, epoch milliseconds."""
+def suspects(
+    session: SparkSession, looked: Looked, silver: SilverTable, contract: Contract, known: Ids | None
+) -> Suspects:
+    """Which records may be copies. With nothing known all of them may be, of rows within their reach."""
+    reach = int(contract.lateness / timedelta(milliseconds=1))
+    if known is None:
+        return Suspects(None, merged_around(looked.event_ms, reach))
+    known.advance(session, silver, contract, looked.event_ms)
+    return known.suspects(looked.ids, looked.event_ms, reach)
 
-    first_ms: int
-    last_ms: int
 
-
-def seen(
-    session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract, spans: Sequence[Span]
-) -> DataFrame:
-    """Ids (`_t`, `_e`) that fine rows have and that are there more than once, in silver or among the rows, with those
-    of their records that count as applied (`_seen`).
+def left_out(
+    session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract, among: Suspects
+) -> pa.Table:
+    """Fine rows that are not applied: `_partition`, `_offset`, `state` (duplicate or conflict), `late`, `suppressed`.
 
     Batch boundaries do not matter: the outcome is that of going through the records one by one in raw's order.
     """
     from pyspark.sql import functions as F
 
+    if among.ids is not None and not len(among.ids):
+        return _NOBODY
     names = {role: column_of(contract, field) for role, field in _roles(contract).items()}
     reach = int(contract.lateness / timedelta(milliseconds=1))
-    fine = rows.where("_code IS NULL").select(
+    fine = rows.where("_code IS NULL")
+    if among.ids is not None:
+        suspected = session.createDataFrame(pa.table({"_h": among.ids}))
+        same = hashed(names["tenant"], names["event_id"]) == F.col("_h")
+        fine = fine.join(F.broadcast(suspected), same, "left_semi")
+    mine = fine.select(
         F.col(names["tenant"]).alias("_t"),
         F.col(names["event_id"]).alias("_e"),
         F.struct(
             F.expr("named_struct('b', _batch, 'p', _partition, 'o', _offset)").alias("place"),
             F.unix_millis(F.col(names["event_time"])).alias("ms"),
             F.col("_digest").alias("digest"),
+            F.col("_late").alias("late"),
+            F.col("_suppressed").alias("suppressed"),
         ).alias("_rec"),
     )
-    prior = _prior(session, silver, names, spans, reach, fine)
-    # Ids that stand alone are the common case, and need no further thought.
-    several = (
-        fine.unionByName(prior).groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
-    )
-    return several.select("_t", "_e", F.expr(_fold(reach)).alias("_seen"))
+    if among.spans:
+        mine = mine.unionByName(_prior(session, silver, names, among.spans, mine))
+    several = mine.groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
+    seen = several.select("_all", F.expr(_fold(reach)).alias("_seen"))
+    told = seen.select(F.explode(F.expr(_told(reach))).alias("r"))
+    place = F.col("r.place.p").alias("_partition"), F.col("r.place.o").alias("_offset")
+    return told.select(*place, "r.state", "r.late", "r.suppressed").toArrow()
 
 
-def classified(rows: DataFrame, seen: DataFrame, contract: Contract) -> DataFrame:
+def classified(session: SparkSession, rows: DataFrame, left: pa.Table) -> DataFrame:
     """Rows with `_state`: applied, duplicate or conflict for fine ones, null for those that have a `_code`."""
     from pyspark.sql import functions as F
 
-    names = {role: column_of(contract, field) for role, field in _roles(contract).items()}
-    reach = int(contract.lateness / timedelta(milliseconds=1))
-    joined = rows.join(
-        F.broadcast(seen),
-        (F.col("_t") == F.col(names["tenant"])) & (F.col("_e") == F.col(names["event_id"])) & F.col("_code").isNull(),
-        "left",
-    )
-    return joined.withColumn("_state", F.expr(_state(names["event_time"], reach))).drop("_t", "_e", "_seen")
+    if not len(left):
+        return rows.withColumn("_state", F.expr(f"CASE WHEN _code IS NULL THEN '{APPLIED}' END"))
+    others = session.createDataFrame(left.select(["_partition", "_offset", "state"]))
+    state = F.expr(f"CASE WHEN _code IS NULL THEN coalesce(state, '{APPLIED}') END")
+    joined = rows.join(F.broadcast(others), ["_partition", "_offset"], "left")
+    return joined.select(*rows.columns, state.alias("_state"))
+
+
+def judged(looked: Looked, left: pa.Table) -> Judged:
+    """The counts of a batch of which these rows are left out."""
+    states = Counter({one["values"]: one["counts"] for one in pc.value_counts(left["state"]).to_pylist()})
+    states[APPLIED] = looked.codes.get(None, 0) - len(left)
+    late, suppressed = (pc.sum(left[name]).as_py() or 0 for name in ("late", "suppressed"))
+    return Judged(+states, looked.late - late, looked.suppressed - suppressed)
 
 
 def _roles(contract: Contract) -> dict[str, str]:
@@ -82,29 +110,26 @@ def _prior(
     session: SparkSession,
     silver: SilverTable,
     names: dict[str, str],
-    spans: Sequence[Span],
-    reach: int,
+    spans: Sequence[tuple[int, int]],
     fine: DataFrame,
 ) -> DataFrame:
-    """Applied rows within reach whose ids are among `fine`; their places are null."""
+    """Applied rows of these times whose ids are among `fine`; their places are null."""
     from pyspark.sql import functions as F
 
     tenant, event_id, time = names["tenant"], names["event_id"], names["event_time"]
-    window = Window(time, [(span.first_ms - reach, span.last_ms + reach) for span in spans])
     columns = [(tenant, "STRING"), (event_id, "STRING"), (time, "TIMESTAMP"), ("_digest", "STRING")]
     within = " OR ".join(
-        f"(`{time}` >= timestamp_millis({first}) AND `{time}` <= timestamp_millis({last}))"
-        for first, last in window.spans
+        f"(`{time}` >= timestamp_millis({first}) AND `{time}` < timestamp_millis({last + 1}))" for first, last in spans
     )
     return (
-        silver.rows(session, columns, window)
-        .where(within or "false")
+        silver.rows(session, columns, Window(time, spans))
+        .where(within)
         .select(
             F.col(tenant).alias("_t"),
             F.col(event_id).alias("_e"),
             F.expr(
-                "named_struct('place', CAST(NULL AS STRUCT<b: BIGINT, p: INT, o: BIGINT>), "
-                f"'ms', unix_millis(`{time}`), 'digest', _digest)"
+                f"named_struct('place', CAST(NULL AS {_PLACE}), 'ms', unix_millis(`{time}`), 'digest', _digest, "
+                "'late', CAST(NULL AS BOOLEAN), 'suppressed', CAST(NULL AS BOOLEAN))"
             ).alias("_rec"),
         )
         .join(F.broadcast(fine.select("_t", "_e").distinct()), ["_t", "_e"], "left_semi")
@@ -114,7 +139,7 @@ def _prior(
 def _fold(reach: int) -> str:
     """What is applied for one id: what silver has (it sorts first, its place being null), then, in raw's order, each
     copy that is near none before it."""
-    nothing = "CAST(array() AS ARRAY<STRUCT<place: STRUCT<b: BIGINT, p: INT, o: BIGINT>, ms: BIGINT, digest: STRING>>)"
+    nothing = "filter(_all, r -> false)"
     near = f"exists(acc, a -> abs(a.ms - r.ms) <= {reach})"
     return (
         f"aggregate(sort_array(_all), {nothing}, "
@@ -122,13 +147,10 @@ def _fold(reach: int) -> str:
     )
 
 
-def _state(event_time: str, reach: int) -> str:
-    near = f"abs(a.ms - unix_millis(`{event_time}`)) <= {reach}"
-    mine = "a.place = named_struct('b', _batch, 'p', _partition, 'o', _offset)"
-    return (
-        "CASE WHEN _code IS NOT NULL THEN NULL "
-        f"WHEN _seen IS NULL OR coalesce(exists(_seen, a -> a.place IS NOT NULL AND {mine}), false) "
-        f"OR NOT exists(_seen, a -> {near}) THEN '{APPLIED}' "
-        f"WHEN exists(_seen, a -> {near} AND a.digest = _digest) THEN '{DUPLICATE}' "
-        f"ELSE '{CONFLICT}' END"
-    )
+def _told(reach: int) -> str:
+    """Of one id, the records that are not applied, with their state; `_seen` are those that are."""
+    near = f"exists(_seen, a -> abs(a.ms - r.ms) <= {reach}"
+    state = f"CASE WHEN {near} AND a.digest = r.digest) THEN '{DUPLICATE}' ELSE '{CONFLICT}' END"
+    told = f"named_struct('place', r.place, 'state', {state}, 'late', r.late, 'suppressed', r.suppressed)"
+    applied = "exists(_seen, a -> a.place IS NOT NULL AND a.place = r.place)"
+    return f"transform(filter(_all, r -> r.place IS NOT NULL AND NOT {applied}), r -> {told})"

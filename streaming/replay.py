@@ -134,7 +134,8 @@ def judged_letters(
     changes.check(found, contract)
     rows, decides = _decoded(target.session, rows, contract, verdicts, found, steps)
     fine = slices.judgeable(rows, contract, decides, own, erased)
-    return steps.enter_context(slices.classified(fine, contract, target, look(fine, contract).spans))
+    rows, _ = steps.enter_context(slices.classified(fine, contract, target, look(fine, contract)))
+    return rows
 
 
 def run(

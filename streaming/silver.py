@@ -6,7 +6,7 @@ small batch cost. The files that matter, and the positions in them that are dele
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Beyond every time that a table has, in epoch milliseconds.
+_FAR = 2**62
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows whose `column` lies in one of `spans`: first and last, both included, epoch milliseconds."""
+    """Rows whose `column` lies in one of `spans`: first and last, both included; times are epoch milliseconds."""
 
     column: str
     spans: Sequence[tuple[int, int]]
@@ -44,6 +46,11 @@ class SilverTable:
         self._opened.update_incremental()
         return self._opened.version()
 
+    @property
+    def at(self) -> int:
+        """The version as of the last look."""
+        return self._opened.version()
+
     def transaction(self, app: str) -> int | None:
         """The version of a transaction id's last commit, None when there is none."""
         return self._opened.transaction_version(app)
@@ -59,13 +66,54 @@ class SilverTable:
         Only files that may hold rows of the window are read; all when it is None. A column that a file was written
         without is null there.
         """
+        return self._read(session, columns, self._files(window))
+
+    def pieces(
+        self, session: SparkSession, columns: Sequence[tuple[str, str]], window: Window | None, most: int
+    ) -> Iterator[DataFrame]:
+        """The same in pieces of whole files with about `most` rows."""
+        names, counts = self._files(window), self._counts()
+        while names:
+            piece, rows = [names.pop()], 0
+            rows = counts.get(piece[0], most)
+            while names and rows + counts.get(names[-1], most) <= most:
+                rows += counts.get(names[-1], most)
+                piece.append(names.pop())
+            yield self._read(session, columns, piece)
+
+    def count(self, window: Window | None) -> int:
+        """Rows in the files that may hold rows of the window, deleted ones included."""
+        counts = self._counts()
+        return sum(counts.get(name, 0) for name in self._files(window))
+
+    def latest(self, column: str, rows: int) -> int:
+        """A time (epoch ms) from which on, by the files' statistics, the table has at most `rows` rows."""
+        actions = pa.table(self._opened.get_add_actions(flatten=True))
+        if f"max.{column}" not in actions.column_names:
+            return _FAR
+        ends = [_ms(end) if end else _FAR for end in actions[f"max.{column}"].to_pylist()]
+        files = sorted(zip(ends, actions["num_records"].to_pylist(), strict=True), key=lambda file: -file[0])
+        total = 0
+        for end, n in files:
+            total += n or 0
+            if total > rows:
+                # This file and all before it in time are left out.
+                return end + 2
+        return -_FAR
+
+    def _read(self, session: SparkSession, columns: Sequence[tuple[str, str]], files: Sequence[str]) -> DataFrame:
         schema = ", ".join(f"`{name}` {kind}" for name, kind in columns)
-        files = self._files(window)
         if not files:
             listed = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in columns)
             return session.sql(f"SELECT {listed} WHERE false")
         found = session.read.schema(schema).parquet(*(f"{self._folder}/{name}" for name in files))
         return _without(session, found, self._deleted(files))
+
+    def _counts(self) -> dict[str, int]:
+        """Rows of each live file, deleted ones included; files without statistics are missing."""
+        actions = pa.table(self._opened.get_add_actions(flatten=True))
+        pairs = zip(actions["path"].to_pylist(), actions["num_records"].to_pylist(), strict=True)
+        return {unquote(name): n for name, n in pairs if n is not None}
 
     def _files(self, window: Window | None) -> list[str]:
         """Names of the live files, without those whose statistics lie outside the window."""
@@ -99,12 +147,16 @@ def _without(session: SparkSession, rows: DataFrame, deleted: pa.Table | None) -
     return placed.join(gone, ["_file", "_at"], "left_anti").drop("_file", "_at")
 
 
-def _meets(window: Window, low: datetime | None, high: datetime | None) -> bool:
+def _meets(window: Window, low: datetime | int | None, high: datetime | int | None) -> bool:
     # A file without statistics may hold anything; statistics of times are cut to milliseconds.
     if low is None or high is None:
         return True
-    first, last = _ms(low), _ms(high) + 1
+    first, last = _number(low), _number(high) + 1
     return any(first <= end and last >= begin for begin, end in window.spans)
+
+
+def _number(value: datetime | int) -> int:
+    return _ms(value) if isinstance(value, datetime) else value
 
 
 def _ms(at: datetime) -> int:

@@ -8,7 +8,7 @@ A live slice is judged while its rows are still on their way into raw. Nothing i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +20,6 @@ from caudal.fault import crashpoint
 from schemas.contract import Contract
 from schemas.tables import silver_columns
 from streaming import append, history, partial, quarantine, session, truncates, upsert
-from streaming.append import Span
 from streaming.check import checked
 from streaming.commit import Txn, merge
 from streaming.commit import append as append_rows
@@ -29,6 +28,7 @@ from streaming.errors import ContractHalted
 from streaming.facts import Facts, Parked, SilverCommit
 from streaming.held import held
 from streaming.history import History
+from streaming.ids import Ids
 from streaming.measure import Judged, Looked, judge, look
 from streaming.project import projected
 from streaming.raw import TopicPart
@@ -61,7 +61,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a slice's outcome goes. `next_version` is the version that the silver commit will have."""
+    """Where a slice's outcome goes. `next_version` is the version that the silver commit will have.
+
+    `ids` are those that the table of an append contract is known to hold, when its writer keeps them.
+    """
 
     session: SparkSession
     table: SilverTable
@@ -72,6 +75,7 @@ class Target:
     dead_covered: int
     next_version: int
     history: History | None = None
+    ids: Ids | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,7 @@ def run(
     read = rows.withColumn("_decoded", decoded(contract, writers))
     with held(judgeable(read, contract, verdicts, own, erased)) as fine:
         seen = look(fine, contract)
-        with classified(fine, contract, target, seen.spans) as judged_rows:
-            judged = judge(judged_rows)
+        with classified(fine, contract, target, seen) as (judged_rows, judged):
             codes = _codes(seen, judged)
             facts = _facts(piece, contract, waiting, judged, codes)
             facts.balance()
@@ -119,6 +122,8 @@ def run(
             raw_at_ms = piece.landed()
             crashpoint("mid-silver")
             finish()
+            if target.ids is not None:
+                target.ids.add(seen.ids, seen.event_ms, target.next_version)
             crashpoint("after-silver")
     return Outcome(commit, codes, seen.published_ms, raw_at_ms)
 
@@ -137,14 +142,18 @@ def judgeable(
 
 
 @contextmanager
-def classified(rows: DataFrame, contract: Contract, target: Target, spans: Sequence[Span]) -> Iterator[DataFrame]:
-    """Step 8: rows with `_state`, against silver as it stands. What took long to find out is kept within the block."""
+def classified(
+    rows: DataFrame, contract: Contract, target: Target, looked: Looked
+) -> Iterator[tuple[DataFrame, Judged]]:
+    """Step 8: rows with `_state`, against silver as it stands, and their counts. What took long to find out is kept
+    within the block."""
     if contract.mode == "append":
-        with held(append.seen(target.session, rows, target.table, contract, spans)) as seen:
-            yield append.classified(rows, seen, contract)
+        among = append.suspects(target.session, looked, target.table, contract, target.ids)
+        left = append.left_out(target.session, rows, target.table, contract, among)
+        yield append.classified(target.session, rows, left), append.judged(looked, left)
     else:
         with held(upsert.classified(target.session, rows, target.table, contract)) as out:
-            yield out
+            yield out, judge(out)
 
 
 @contextmanager

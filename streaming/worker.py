@@ -26,6 +26,7 @@ from streaming.commit import Txn
 from streaming.errors import IdentityDrift, NotLanded, TableDrift
 from streaming.facts import SilverCommit
 from streaming.history import History
+from streaming.ids import Ids
 from streaming.ledger import Committed, Ledger
 from streaming.positions import silver_position
 from streaming.raw import TopicPart, survey
@@ -77,6 +78,7 @@ class Worker:
         self._version = -1
         self._generation = 0
         self._dead_covered = 0
+        self._ids: Ids | None = None
 
     @property
     def path(self) -> str:
@@ -105,6 +107,7 @@ class Worker:
         dead = DeltaTable(shop.lake.table(*tables.DEAD_LETTERS), storage_options=shop.lake.storage_options or None)
         self._dead_covered = dead.transaction_version(self.app("dead")) or 0
         self._generation, self.behind = at.generation, True
+        self._forget()
         self._silver = SilverTable(shop.lake, contract.table)
         self._history = SilverTable(shop.lake, contract.history_table) if contract.history else None
         # A log that care alone has written to for a week has lost the facts; its transactions stay for ever.
@@ -122,6 +125,7 @@ class Worker:
         if released.contract.history and self._history is None:
             self._history = SilverTable(self._shop.lake, released.contract.history_table)
         self._version = self._opened().version()
+        self._forget()
         _log.info(
             "contract released", contract=released.contract.id, version=released.contract.latest.number, added=added
         )
@@ -134,6 +138,7 @@ class Worker:
 
     def adopt(self) -> None:
         """The table is this contract's now, whatever it was made for; a contract that stopped for that goes on."""
+        self._forget()
         if tables.stored_identity(self._shop.lake, self.contract) != tables.identity(self.contract):
             tables.set_identity(self.session, self._path, self.contract)
             self._version = self._opened().version()
@@ -244,6 +249,10 @@ class Worker:
             self._kept(silver),
         )
 
+    def _forget(self) -> None:
+        """Find out anew which events the table holds, when it matters."""
+        self._ids = Ids(self._shop.own.known_ids) if self.contract.mode == "append" else None
+
     def _kept(self, silver: Txn) -> History | None:
         if self._history is None or not self.contract.history:
             return None
@@ -301,7 +310,7 @@ class Worker:
         retried = piece.retried
         if retried is None:
             silver, dead = Txn(self.app("silver"), piece.upto), Txn(self.app("dead"), piece.upto)
-            return self.aimed(silver, dead=dead, dead_covered=self._dead_covered)
+            return replace(self.aimed(silver, dead=dead, dead_covered=self._dead_covered), ids=self._ids)
         # Decided once and for all, so each parked group has a transaction of its own.
         once = f"retry/{retried.first_batch}-{retried.batch}-{retried.schema_id}"
         return self.aimed(Txn(self.app(f"silver/{once}"), 1), dead=Txn(self.app(f"dead/{once}"), 1))
