@@ -52,7 +52,6 @@ SILVER_META: tuple[Column, ...] = (
     Column("_version", "BIGINT"),
     Column("_late", "BOOLEAN"),
     Column("_suppressed", "BOOLEAN"),
-    Column("_digest", "STRING"),
     Column("_warnings", "ARRAY<STRING>"),
 )
 DELETED_AT = Column("_deleted_at", "TIMESTAMP")
@@ -186,10 +185,11 @@ def column_of(contract: Contract, field: str) -> str:
 
 
 def stats_columns(contract: Contract) -> tuple[str, ...]:
-    """Columns whose minimum and maximum Delta may keep: keys, times and coordinates, never a mask or free text."""
+    """Columns whose minimum and maximum Delta may keep: keys, times and positions, never a mask or free text. Each is
+    work for every row, so what all files have alike (topic, partition) or at random (refs) is not among them."""
     wanted = (
-        contract.tenant, contract.event_id, *contract.key, contract.event_time, wire.SUBJECT_REF,
-        "_batch", "_version", "_topic", "_partition", "_offset", "_kafka_time", "_published_at",
+        contract.tenant, contract.event_id, *contract.key, contract.event_time,
+        "_batch", "_version", "_offset", "_published_at",
     )  # fmt: skip
     personal = {item.name for item in contract.pii_fields}
     return tuple(dict.fromkeys(name for name in wanted if name not in personal))
@@ -203,7 +203,7 @@ def silver_properties(contract: Contract) -> dict[str, str]:
 
 def distinct_columns(contract: Contract) -> tuple[str, ...]:
     """Silver's columns, as Parquet names them, whose values hardly ever come twice."""
-    return (column_of(contract, contract.event_id), "_sealed.key_value.value", "_digest", "_origin_position", "_offset")
+    return (column_of(contract, contract.event_id), "_sealed.key_value.value", "_origin_position", "_offset")
 
 
 def create_sql(

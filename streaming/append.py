@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contract import Contract
-from schemas.tables import column_of
+from schemas.rule_spark import quoted
+from schemas.tables import Column, column_of, silver_columns
 from streaming.ids import Ids, Suspects, hashed, merged_around
 from streaming.measure import Judged, Looked
 from streaming.silver import SilverTable, Window
@@ -68,13 +69,13 @@ def left_out(
         F.struct(
             F.expr("named_struct('b', _batch, 'p', _partition, 'o', _offset)").alias("place"),
             F.unix_millis(F.col(names["event_time"])).alias("ms"),
-            F.col("_digest").alias("digest"),
+            F.expr(_digest(contract)).alias("digest"),
             F.col("_late").alias("late"),
             F.col("_suppressed").alias("suppressed"),
         ).alias("_rec"),
     )
     if among.spans:
-        mine = mine.unionByName(_prior(session, silver, names, among.spans, mine))
+        mine = mine.unionByName(_prior(session, silver, contract, among.spans, mine))
     several = mine.groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
     seen = several.select("_all", F.expr(_fold(reach)).alias("_seen"))
     told = seen.select(F.explode(F.expr(_told(reach))).alias("r"))
@@ -107,33 +108,41 @@ def _roles(contract: Contract) -> dict[str, str]:
 
 
 def _prior(
-    session: SparkSession,
-    silver: SilverTable,
-    names: dict[str, str],
-    spans: Sequence[tuple[int, int]],
-    fine: DataFrame,
+    session: SparkSession, silver: SilverTable, contract: Contract, spans: Sequence[tuple[int, int]], mine: DataFrame
 ) -> DataFrame:
-    """Applied rows of these times whose ids are among `fine`; their places are null."""
+    """Applied rows of these times whose ids are among `mine`; their places are null."""
     from pyspark.sql import functions as F
 
-    tenant, event_id, time = names["tenant"], names["event_id"], names["event_time"]
-    columns = [(tenant, "STRING"), (event_id, "STRING"), (time, "TIMESTAMP"), ("_digest", "STRING")]
+    names = {role: column_of(contract, field) for role, field in _roles(contract).items()}
+    time = names["event_time"]
+    # What a row says is in its fields; a digest beside them would have to be made and kept for every row.
+    columns = [(column.name, column.spark_type) for column in _fields(contract)]
     within = " OR ".join(
         f"(`{time}` >= timestamp_millis({first}) AND `{time}` < timestamp_millis({last + 1}))" for first, last in spans
     )
-    return (
-        silver.rows(session, columns, Window(time, spans))
-        .where(within)
-        .select(
-            F.col(tenant).alias("_t"),
-            F.col(event_id).alias("_e"),
-            F.expr(
-                f"named_struct('place', CAST(NULL AS {_PLACE}), 'ms', unix_millis(`{time}`), 'digest', _digest, "
-                "'late', CAST(NULL AS BOOLEAN), 'suppressed', CAST(NULL AS BOOLEAN))"
-            ).alias("_rec"),
-        )
-        .join(F.broadcast(fine.select("_t", "_e").distinct()), ["_t", "_e"], "left_semi")
+    told = f"'digest', {_digest(contract)}, 'late', CAST(NULL AS BOOLEAN), 'suppressed', CAST(NULL AS BOOLEAN)"
+    met = silver.rows(session, columns, Window(time, spans)).where(within)
+    met = met.withColumns({"_t": F.col(names["tenant"]), "_e": F.col(names["event_id"])})
+    return met.join(F.broadcast(mine.select("_t", "_e").distinct()), ["_t", "_e"], "left_semi").select(
+        "_t",
+        "_e",
+        F.expr(f"named_struct('place', CAST(NULL AS {_PLACE}), 'ms', unix_millis(`{time}`), {told})").alias("_rec"),
     )
+
+
+def _fields(contract: Contract) -> list[Column]:
+    return [column for column in silver_columns(contract) if column.role == "field" and column.live]
+
+
+def _digest(contract: Contract) -> str:
+    """SHA-256 of the fields without origin, masks, tokens and refs. Null fields count as absent, so that a later
+    version that only adds nullable fields leaves the digest of an old record as it is."""
+    parts = []
+    for column in _fields(contract):
+        name = quoted(column.name)
+        value = f"array_sort(map_entries({name}))" if column.spark_type.startswith("MAP<") else name
+        parts.append(f"'{column.name}', {value}")
+    return f"sha2(to_json(named_struct({', '.join(parts)})), 256)"
 
 
 def _fold(reach: int) -> str:

@@ -24,7 +24,7 @@ Failure = tuple[str, str, str]
 
 
 def checked(rows: DataFrame, contract: Contract, verdicts: Mapping[int, Resolved], own: StreamingSettings) -> DataFrame:
-    """Rows of `project` with `_code` and `_path` (null when fine), `_warnings` and `_digest`, and no helpers."""
+    """Rows of `project` with `_code` and `_path` (null when fine), `_warnings`, and no helpers."""
     what = ("checked", tuple(sorted(verdicts.items(), key=lambda item: item[0])), own.max_message_bytes, own.future_s)
     failed, columns = remembered(contract, what, lambda: _columns(contract, verdicts, own))
     return rows.withColumn("_failed", failed).select(*columns)
@@ -37,7 +37,7 @@ def _columns(
 
     failures = [*framing(contract, verdicts, own), *_content(contract, own)]
     names = [column.name for column in silver_columns(contract) if column.name != "_version"]
-    replaced = {"_warnings": F.expr(_warnings(contract)), "_digest": F.expr(_digest(contract))}
+    replaced = {"_warnings": F.expr(_warnings(contract))}
     return F.expr(_first(failures)), [
         *[replaced[name].alias(name) if name in replaced else F.col(f"`{name}`") for name in names],
         F.col("_failed.code").alias("_code"),
@@ -122,18 +122,6 @@ def _warnings(contract: Contract) -> str:
     if not warned:
         return "CAST(array() AS ARRAY<STRING>)"
     return f"filter(array({', '.join(warned)}), w -> w IS NOT NULL)"
-
-
-def _digest(contract: Contract) -> str:
-    """SHA-256 of the fields without origin, masks, tokens and refs. Null fields count as absent, so that a later
-    version that only adds nullable fields leaves the digest of an old record as it is."""
-    parts = []
-    for column in silver_columns(contract):
-        if column.role == "field" and column.live:
-            name = quoted(column.name)
-            value = f"array_sort(map_entries({name}))" if column.spark_type.startswith("MAP<") else name
-            parts.append(f"'{column.name}', {value}")
-    return f"sha2(to_json(named_struct({', '.join(parts)})), 256)"
 
 
 def _text(path: str) -> str:

@@ -51,6 +51,8 @@ def merge(
     from delta.tables import DeltaTable
 
     on = " AND ".join([*(f"t.`{key}` = s.`{key}`" for key in keys), *([prune] if prune else [])])
+    # Named one by one: a table may have columns that it is not given any more.
+    whole = {f"`{name}`": f"s.`{name}`" for name in source.columns}
     with _set(
         session,
         {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version), _METADATA: metadata},
@@ -59,8 +61,8 @@ def merge(
             DeltaTable.forPath(session, path)
             .alias("t")
             .merge(source.alias("s"), on)
-            .whenMatchedUpdateAll()
-            .whenNotMatchedInsertAll()
+            .whenMatchedUpdate(set=whole)
+            .whenNotMatchedInsert(values=whole)
             .execute()
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
@@ -30,7 +30,6 @@ _META: Mapping[str, str] = {
     "_batch": "_batch",
     "_suppressed": "false",
     "_warnings": "CAST(NULL AS ARRAY<STRING>)",
-    "_digest": "CAST(NULL AS STRING)",
 }
 
 
@@ -38,7 +37,7 @@ def projected(frame: DataFrame, contract: Contract, writers: Sequence[Writer]) -
     """Rows with raw's `value` and `headers`, `_decoded`, and silver's columns except `_version`.
 
     A null value in upsert and cdc becomes a row with its key, sequence, event id and `_deleted_at`; the rest is null.
-    `_digest` and `_warnings` are filled by `check`.
+    `_warnings` are filled by `check`.
     """
     # What a decoded record has depends on the contract alone.
     out = remembered(contract, ("projected", tuple(writers)), lambda: _columns(frame, contract, writers))
@@ -119,6 +118,7 @@ def _tokens(contract: Contract, present: Sequence[str]) -> Column:
     from pyspark.sql import functions as F
 
     entries = [F.lit(None).cast("array<struct<key:string,value:binary>>")]
+    single: list[tuple[str, Column]] = []
     for pii in contract.pii_fields:
         if pii.name not in present:
             continue
@@ -134,10 +134,17 @@ def _tokens(contract: Contract, present: Sequence[str]) -> Column:
                 )
             )
         else:
+            single.append((pii.name, value))
             pair = F.struct(F.lit(pii.name).alias("key"), value["token"].alias("value"))
             entries.append(F.when(value.isNotNull(), F.array(pair)))
     nothing = F.array().cast("array<struct<key:string,value:binary>>")
-    return F.map_from_entries(F.flatten(F.array(*[F.coalesce(entry, nothing) for entry in entries])))
+    mixed = F.map_from_entries(F.flatten(F.array(*[F.coalesce(entry, nothing) for entry in entries])))
+    if len(single) + 1 < len(entries) or not single:
+        return mixed
+    # The common case, and far less work: every field is there, and none is a list.
+    whole = reduce(lambda a, b: a & b, [value.isNotNull() for _, value in single])
+    pairs = [part for name, value in single for part in (F.lit(name), value["token"])]
+    return F.when(whole, F.create_map(*pairs)).otherwise(mixed)
 
 
 def _no_types(contract: Contract) -> dict[str, str]:

@@ -90,7 +90,7 @@ def _removed(contract: Contract, name: str, kind: str, keys: list[str]) -> Colum
         return F.col(f"`{name}`")
     if name in fields and name not in {column_of(contract, field) for field in told}:
         return F.lit(None).cast(kind).alias(name)
-    return F.lit(None).cast(kind).alias(name) if name == "_digest" else F.col(f"_mark.`{name}`").alias(name)
+    return F.col(f"_mark.`{name}`").alias(name)
 
 
 def reserved(contract: Contract) -> str:

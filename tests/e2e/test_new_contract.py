@@ -208,7 +208,7 @@ def test_its_dead_letters_heal_and_silver_is_made_anew(platform: Install, pids: 
     assert (group["open"], group["resolved"]) == (0, BROKEN)
 
     def content() -> list[dict[str, Any]]:
-        columns = "event_id, amount, customer_email, subject_ref, _offset, _digest"
+        columns = "event_id, amount, customer_email, subject_ref, _offset"
         return query(platform, ("silver", TABLE)).rows(f"SELECT {columns} FROM {TABLE} ORDER BY event_id")
 
     before = content()

@@ -142,7 +142,6 @@ def _rows(rig: Rig, contract: Contract, rows: int) -> DataFrame:
         "revision": "-1",
         "amount": "id % 100000",
         "subject_ref": "md5(cast(id AS STRING))",
-        "_digest": "sha2(cast(id AS STRING), 256)",
         "occurred_at": f"timestamp_millis(CAST(unix_millis(now()) - ({rows} - id) * {month_ms}L / {rows} AS BIGINT))",
         "_published_at": "timestamp_seconds(0)",
         "_topic": f"'{contract.topic}'",

