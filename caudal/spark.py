@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 JAVA_OPTIONS = (
     "-XX:+UseSerialGC -XX:MaxMetaspaceSize=512m -XX:ReservedCodeCacheSize=192m -Xss4m"
     " -Djava.net.preferIPv4Stack=true -Duser.timezone=UTC"
+    # Spark writes one method for all the columns of a row, and the JVM would leave such a long one to its interpreter.
+    " -XX:-DontCompileHugeMethods"
 )
 # For a driver that shares two cores with the whole stack. There, the second compiler took a third of the CPU of the
 # first minutes, and collections whose only reason was a small class space a fifth; a cluster's long-lived driver keeps
@@ -86,6 +88,9 @@ def _base(settings: Settings, scratch: Path) -> dict[str, str]:
         "spark.databricks.delta.autoCompact.enabled": "false",
         # Compiled plans of all contracts and marts are kept; Spark's own 100 would compile them at each batch.
         "spark.sql.codegen.cache.maxEntries": "3000",
+        # A description of each plan is made for listeners, whether one reads it or not.
+        "spark.sql.ui.explainMode": "simple",
+        "spark.sql.maxPlanStringLength": "1000",
         # Nobody reads the web page of a local driver, and it holds memory for each job.
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

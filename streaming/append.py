@@ -24,6 +24,7 @@ from streaming.measure import Judged, Looked
 from streaming.silver import SilverTable, Window
 
 if TYPE_CHECKING:
+    from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
 
 APPLIED, DUPLICATE, CONFLICT = "applied", "duplicate", "conflict"
@@ -59,7 +60,10 @@ def left_out(
     names = {role: column_of(contract, field) for role, field in _roles(contract).items()}
     reach = int(contract.lateness / timedelta(milliseconds=1))
     fine = rows.where("_code IS NULL")
-    if among.ids is not None:
+    if among.ids is None:
+        suspected = fine.select(F.col(names["tenant"]).alias("_t"), F.col(names["event_id"]).alias("_e")).distinct()
+        same = (F.col("_t") == F.col(names["tenant"])) & (F.col("_e") == F.col(names["event_id"]))
+    else:
         suspected = session.createDataFrame(pa.table({"_h": among.ids}))
         same = hashed(names["tenant"], names["event_id"]) == F.col("_h")
         fine = fine.join(F.broadcast(suspected), same, "left_semi")
@@ -75,7 +79,8 @@ def left_out(
         ).alias("_rec"),
     )
     if among.spans:
-        mine = mine.unionByName(_prior(session, silver, contract, among.spans, mine))
+        met = _met(session, silver, contract, among.spans).join(F.broadcast(suspected), same, "left_semi")
+        mine = mine.unionByName(met.select(*_applied(contract)))
     several = mine.groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
     seen = several.select("_all", F.expr(_fold(reach)).alias("_seen"))
     told = seen.select(F.explode(F.expr(_told(reach))).alias("r"))
@@ -107,27 +112,25 @@ def _roles(contract: Contract) -> dict[str, str]:
     return {"tenant": contract.tenant, "event_id": contract.event_id, "event_time": contract.event_time}
 
 
-def _prior(
-    session: SparkSession, silver: SilverTable, contract: Contract, spans: Sequence[tuple[int, int]], mine: DataFrame
-) -> DataFrame:
-    """Applied rows of these times whose ids are among `mine`; their places are null."""
-    from pyspark.sql import functions as F
-
-    names = {role: column_of(contract, field) for role, field in _roles(contract).items()}
-    time = names["event_time"]
-    # What a row says is in its fields; a digest beside them would have to be made and kept for every row.
-    columns = [(column.name, column.spark_type) for column in _fields(contract)]
+def _met(session: SparkSession, silver: SilverTable, contract: Contract, spans: Sequence[tuple[int, int]]) -> DataFrame:
+    """Fields of silver's rows of these event times."""
+    time = column_of(contract, contract.event_time)
     within = " OR ".join(
         f"(`{time}` >= timestamp_millis({first}) AND `{time}` < timestamp_millis({last + 1}))" for first, last in spans
     )
+    columns = [(column.name, column.spark_type) for column in _fields(contract)]
+    return silver.rows(session, columns, Window(time, spans)).where(within)
+
+
+def _applied(contract: Contract) -> list[SparkColumn]:
+    """Of silver's rows, what tells them from copies: their places are null."""
+    from pyspark.sql import functions as F
+
+    names = {role: column_of(contract, field) for role, field in _roles(contract).items()}
+    # What a row says is in its fields; a digest beside them would have to be made and kept for every row.
     told = f"'digest', {_digest(contract)}, 'late', CAST(NULL AS BOOLEAN), 'suppressed', CAST(NULL AS BOOLEAN)"
-    met = silver.rows(session, columns, Window(time, spans)).where(within)
-    met = met.withColumns({"_t": F.col(names["tenant"]), "_e": F.col(names["event_id"])})
-    return met.join(F.broadcast(mine.select("_t", "_e").distinct()), ["_t", "_e"], "left_semi").select(
-        "_t",
-        "_e",
-        F.expr(f"named_struct('place', CAST(NULL AS {_PLACE}), 'ms', unix_millis(`{time}`), {told})").alias("_rec"),
-    )
+    record = f"named_struct('place', CAST(NULL AS {_PLACE}), 'ms', unix_millis(`{names['event_time']}`), {told})"
+    return [F.col(names["tenant"]).alias("_t"), F.col(names["event_id"]).alias("_e"), F.expr(record).alias("_rec")]
 
 
 def _fields(contract: Contract) -> list[Column]:
