@@ -15,7 +15,7 @@ One query, one driver, and for each micro-batch these steps in this order:
 11. `ledger`     the facts as a table, flushed every few seconds
 12. `care`       between batches: small files compacted, unneeded ones deleted
 
-`batches` keeps one `worker` for each contract, `silver` tells what its table holds, `slices` runs steps 5 to 10 for one
-of them, also for raw batches that it missed, `positions` finds out where everything stands, `query` starts the stream,
-`commands` answers the command log, `verify` proves from outside that nothing was lost or doubled.
+`batches` keeps one `worker` for each contract, `silver` and `ids` tell what its table holds, `slices` runs steps 5 to
+10 for one of them, also for raw batches that it missed, `positions` finds out where everything stands, `query` starts
+the stream, `commands` answers the command log, `verify` proves from outside that nothing was lost or doubled.
 """

@@ -2,8 +2,8 @@
 differ by at most the lateness. The first in raw's order is applied; a copy is a duplicate, or a conflict when it says
 something else.
 
-Most records are neither, and are known not to be (`ids`). Only the others are gone through, with the rows of silver
-that they may be copies of.
+Most records are new and most others plain copies, which is known at once (`ids`). Only the rest is gone through, with
+the rows of silver that they may be copies of.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contract import Contract
 from schemas.rule_spark import quoted
 from schemas.tables import Column, column_of, silver_columns
-from streaming.ids import Ids, Suspects, hashed, merged_around
+from streaming.ids import Ids, Longs, Records, Suspects, hashed, longs, merged_around
 from streaming.measure import Judged, Looked
 from streaming.silver import SilverTable, Window
 
@@ -30,29 +31,44 @@ if TYPE_CHECKING:
 APPLIED, DUPLICATE, CONFLICT = "applied", "duplicate", "conflict"
 _PLACE = "STRUCT<b: BIGINT, p: INT, o: BIGINT>"
 _NOBODY = pa.table({
-    "_partition": pa.array([], pa.int32()), "_offset": pa.array([], pa.int64()), "state": pa.array([], pa.string()),
+    "partition": pa.array([], pa.int32()), "offset": pa.array([], pa.int64()), "state": pa.array([], pa.string()),
     "late": pa.array([], pa.bool_()), "suppressed": pa.array([], pa.bool_()),
 })  # fmt: skip
 
 
-def suspects(
-    session: SparkSession, looked: Looked, silver: SilverTable, contract: Contract, known: Ids | None
-) -> Suspects:
-    """Which records may be copies. With nothing known all of them may be, of rows within their reach."""
-    reach = int(contract.lateness / timedelta(milliseconds=1))
-    if known is None:
-        return Suspects(None, merged_around(looked.event_ms, reach))
-    known.advance(session, silver, contract, looked.event_ms)
-    return known.suspects(looked.ids, looked.event_ms, reach)
-
-
 def left_out(
+    session: SparkSession, rows: DataFrame, looked: Looked, silver: SilverTable, contract: Contract, known: Ids | None
+) -> pa.Table:
+    """Fine rows that are not applied: `partition`, `offset`, `state` (duplicate or conflict), `late`, `suppressed`.
+
+    Batch boundaries do not matter: the outcome is that of going through the records one by one in raw's order. With
+    nothing known of silver, all records are looked into.
+    """
+    records, reach = looked.records, int(contract.lateness / timedelta(milliseconds=1))
+    if known is None:
+        return _looked_into(session, rows, silver, contract, Suspects(None, merged_around(records.ms, reach)))
+    known.advance(session, silver, contract, records.ms)
+    copies, among = known.compare(records, reach)
+    certain = looked.fine.filter(pa.array(copies)).select(["partition", "offset", "late", "suppressed"])
+    certain = certain.append_column("state", pa.repeat(pa.scalar(DUPLICATE), len(certain))).select(_NOBODY.column_names)
+    certain = certain.cast(_NOBODY.schema)
+    return pa.concat_tables([certain, _looked_into(session, rows, silver, contract, among)])
+
+
+def applied(looked: Looked, left: pa.Table) -> Records:
+    """The records that are not left out."""
+    return looked.records.where(~np.isin(_places(looked.fine), _places(left)))
+
+
+def _places(table: pa.Table) -> Longs:
+    """Partition and offset of each row as one number."""
+    return (longs(table, "partition") << 44) | longs(table, "offset")
+
+
+def _looked_into(
     session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract, among: Suspects
 ) -> pa.Table:
-    """Fine rows that are not applied: `_partition`, `_offset`, `state` (duplicate or conflict), `late`, `suppressed`.
-
-    Batch boundaries do not matter: the outcome is that of going through the records one by one in raw's order.
-    """
+    """What `left_out` gives, of these records."""
     from pyspark.sql import functions as F
 
     if among.ids is not None and not len(among.ids):
@@ -84,8 +100,8 @@ def left_out(
     several = mine.groupBy("_t", "_e").agg(F.collect_list("_rec").alias("_all")).where("size(_all) > 1")
     seen = several.select("_all", F.expr(_fold(reach)).alias("_seen"))
     told = seen.select(F.explode(F.expr(_told(reach))).alias("r"))
-    place = F.col("r.place.p").alias("_partition"), F.col("r.place.o").alias("_offset")
-    return told.select(*place, "r.state", "r.late", "r.suppressed").toArrow()
+    place = F.col("r.place.p").alias("partition"), F.col("r.place.o").alias("offset")
+    return told.select(*place, "r.state", "r.late", "r.suppressed").toArrow().cast(_NOBODY.schema)
 
 
 def classified(session: SparkSession, rows: DataFrame, left: pa.Table) -> DataFrame:
@@ -94,18 +110,23 @@ def classified(session: SparkSession, rows: DataFrame, left: pa.Table) -> DataFr
 
     if not len(left):
         return rows.withColumn("_state", F.expr(f"CASE WHEN _code IS NULL THEN '{APPLIED}' END"))
-    others = session.createDataFrame(left.select(["_partition", "_offset", "state"]))
+    others = session.createDataFrame(left.select(["partition", "offset", "state"]))
     state = F.expr(f"CASE WHEN _code IS NULL THEN coalesce(state, '{APPLIED}') END")
-    joined = rows.join(F.broadcast(others), ["_partition", "_offset"], "left")
+    same = (F.col("_partition") == F.col("partition")) & (F.col("_offset") == F.col("offset"))
+    joined = rows.join(F.broadcast(others), same, "left")
     return joined.select(*rows.columns, state.alias("_state"))
 
 
 def judged(looked: Looked, left: pa.Table) -> Judged:
-    """The counts of a batch of which these rows are left out."""
-    states = Counter({one["values"]: one["counts"] for one in pc.value_counts(left["state"]).to_pylist()})
-    states[APPLIED] = looked.codes.get(None, 0) - len(left)
-    late, suppressed = (pc.sum(left[name]).as_py() or 0 for name in ("late", "suppressed"))
-    return Judged(+states, looked.late - late, looked.suppressed - suppressed)
+    """The counts of a slice of which these rows are left out."""
+    states = Counter({one["values"]: one["counts"] for one in left["state"].value_counts().to_pylist()})
+    states[APPLIED] = len(looked.fine) - len(left)
+    late, suppressed = (_true(looked.fine, name) - _true(left, name) for name in ("late", "suppressed"))
+    return Judged(+states, late, suppressed)
+
+
+def _true(table: pa.Table, name: str) -> int:
+    return int(pc.sum(table[name]).as_py() or 0)
 
 
 def _roles(contract: Contract) -> dict[str, str]:

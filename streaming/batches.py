@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,9 +19,9 @@ from streaming import failures, heal, positions, raw, registered, session, table
 from streaming import fixes as changes
 from streaming.care import Care, directly
 from streaming.commit import Txn
-from streaming.errors import NotLanded
 from streaming.facts import RawCommit
 from streaming.held import held
+from streaming.landing import Landing
 from streaming.raw import TopicPart
 from streaming.rebuild import Rebuild
 from streaming.replay import Report
@@ -198,10 +198,11 @@ class Batches:
             facts = RawCommit(number, _further(self.raw.ends, parts), {**self.raw.ids, **self.topic_ids})
             for topic, part in parts.items():
                 self._topics[topic].arrived(part.records)
-            # Rows are judged while they are on their way into raw; what is made of them is committed after that.
-            landing = self._landing.submit(inheritable_thread_target(rows.sparkSession)(self._land), rows, facts, parts)
+            # Rows are judged before or while they go into raw; what is made of them is committed after that.
+            land = inheritable_thread_target(rows.sparkSession)(self._land)
+            landing = Landing(lambda: self._landing.submit(land, rows, facts, parts))
             try:
-                self._to_silver(rows, parts, number, partial(_landed, landing))
+                self._to_silver(rows, parts, number, landing)
             finally:
                 raw_s = (landing.result() - began_ms) / 1000
         took = time.monotonic() - started
@@ -222,15 +223,13 @@ class Batches:
         crashpoint("after-raw")
         return at
 
-    def _to_silver(
-        self, rows: DataFrame, parts: Mapping[str, TopicPart], number: int, landed: Callable[[], int]
-    ) -> None:
+    def _to_silver(self, rows: DataFrame, parts: Mapping[str, TopicPart], number: int, landing: Landing) -> None:
         """Contracts with rows work side by side; one that is behind waits for its catch-up."""
 
         def one(worker: Worker, part: TopicPart) -> None:
             # A pool of its own, or the FAIR scheduler would still run the contracts' jobs in turn.
             worker.session.sparkContext.setLocalProperty("spark.scheduler.pool", worker.contract.id)
-            worker.live(rows, number, part, landed)
+            worker.live(rows, number, part, landing)
 
         # Largest first, so the longest work does not start last.
         ready = sorted(
@@ -345,14 +344,6 @@ def _alone(worker: Worker, work: Callable[[], None]) -> None:
         work()
     except Exception as error:  # noqa: BLE001 - one contract's trouble, whatever it is, stays its own
         worker.halt(failures.named(error, worker.contract.id))
-
-
-def _landed(landing: Future[int]) -> int:
-    """When the batch was in raw; waits for it. Raises NotLanded when it will not be."""
-    try:
-        return landing.result()
-    except Exception as error:
-        raise NotLanded("the batch did not reach raw", why=type(error).__name__) from error
 
 
 def _further(ends: Mapping[str, Mapping[int, int]], parts: Mapping[str, TopicPart]) -> dict[str, dict[int, int]]:

@@ -1,8 +1,9 @@
-"""Which events an append table holds: the hashes of their ids with their times, in memory.
+"""Which events an append table holds: the hashes of their ids with their times and what they say, in memory.
 
 Ids have no order on disk, so looking for those of each batch in silver's files cost more the larger the table was. Most
-ids are new, and these hashes tell which: a record is looked for in the files only when its hash has been seen, and then
-only in files of that time. Two ids with one hash cost a look and nothing else.
+ids are new, and nearly all others are plain copies; these hashes tell both. What they leave open (a copy that says
+something else, times that are far apart, a row whose content is not known here) is looked up in silver's files of that
+time and compared field by field.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
 Longs = npt.NDArray[np.int64]
-# Hashes and times of one run are 16 bytes a row. Two runs become one as long as sorting it is no pause that shows.
+Mask = npt.NDArray[np.bool_]
+# Hashes and times of one run are 20 bytes a row. Two runs become one as long as sorting it is no pause that shows.
 _RUN = 2_000_000
 # A table with fewer rows is known whole.
 _WHOLE = 500_000
 _FIRST, _LAST = -(2**62), 2**62
+UNKNOWN = np.uint32(0)
+"""What a row says when only its id is known."""
 
 
 def hashed(tenant: str, event_id: str) -> Column:
@@ -38,8 +42,24 @@ def hashed(tenant: str, event_id: str) -> Column:
 
 
 @dataclass(frozen=True)
+class Records:
+    """Fine records of a slice, in raw's order: hashes of ids, event times (epoch ms), hashes of what they say."""
+
+    ids: Longs
+    ms: Longs
+    says: npt.NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def where(self, mask: Mask) -> Records:
+        """Those for which the mask is true."""
+        return Records(self.ids[mask], self.ms[mask], self.says[mask])
+
+
+@dataclass(frozen=True)
 class Suspects:
-    """Hashes whose records may be copies (None: all may be), and where in event time silver is to be looked at.
+    """Hashes of ids that are to be looked into (None: all), and the event times where silver may have their rows.
 
     `spans` are first and last, both included, epoch milliseconds.
     """
@@ -48,53 +68,53 @@ class Suspects:
     spans: Sequence[tuple[int, int]]
 
 
-@dataclass(frozen=True)
-class _Run:
-    ids: Longs
-    ms: Longs
-
-
 class Ids:
-    """Hashes and times of a table's rows with an event time from `from_ms` on, as of `version`. Of one writer.
+    """What is known of a table's rows with an event time from `from_ms` on, as of `version`. Of one writer.
 
     At most about `most` rows are known, the newest. What is deleted from the table may stay: it costs a look.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._runs: list[_Run] = []
+        self._runs: list[Records] = []
         self.from_ms = _LAST
         self.version = -1
 
     def __len__(self) -> int:
-        return sum(len(run.ids) for run in self._runs)
+        return sum(len(run) for run in self._runs)
 
-    def suspects(self, ids: Longs, ms: Longs, reach: int) -> Suspects:
-        """Of records with these hashes and event times (epoch ms), those that may be copies of each other or of rows
-        at most `reach` ms away."""
-        unknown = ms - reach < self.from_ms
-        spans = [_around(ms[unknown], reach)] if unknown.any() else []
-        values, counts = np.unique(ids, return_counts=True)
-        found = [values[counts > 1], ids[unknown]]
-        for run in self._runs:
-            low, high = np.searchsorted(run.ids, values, "left"), np.searchsorted(run.ids, values, "right")
-            hit = high > low
-            if hit.any():
-                found.append(values[hit])
-                # Hashes that stand several times in a run do so next to each other.
-                first, n = low[hit], (high - low)[hit]
-                at = np.repeat(first, n) + np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
-                spans.append(_around(run.ms[at], 0))
-        return Suspects(np.unique(np.concatenate(found)), merged(np.concatenate([*spans, _NOTHING])))
+    def compare(self, records: Records, reach: int) -> tuple[Mask, Suspects]:
+        """Which records are certainly copies of an earlier one, or of a row, at most `reach` ms away that says the
+        same; and which have to be looked into."""
+        order = np.argsort(records.ids, kind="stable")
+        mine = Records(records.ids[order], records.ms[order], records.says[order])
+        starts = np.flatnonzero(np.r_[True, mine.ids[1:] != mine.ids[:-1]]) if len(mine) else _EMPTY
+        values, counts = mine.ids[starts], np.diff(np.r_[starts, len(mine)])
+        hits = [_hits(run, values) for run in self._runs]
+        group = np.concatenate([_EMPTY, *(at for at, _ in hits)])
+        rows = _joined([found for _, found in hits])
+        met = np.zeros(len(values), bool)
+        met[group] = True
+        open_ = _open(mine, starts, group, rows, reach) & (met | (counts > 1))
+        unknown = _any(mine.ms - reach < self.from_ms, starts)
+        open_ |= unknown
+        # Raw's order is kept within an id, so the first of those that are not in silver is the one applied.
+        later = np.ones(len(mine), bool)
+        later[starts] = met
+        copies = np.zeros(len(mine), bool)
+        copies[order] = later & ~np.repeat(open_, counts)
+        spans = [
+            _around(rows.ms[open_[group]], 0),
+            _around(mine.ms[np.repeat(unknown, counts)], reach),
+        ]
+        return copies, Suspects(values[open_], merged(np.concatenate(spans)))
 
-    def add(self, ids: Longs, ms: Longs, version: int) -> None:
+    def add(self, records: Records, version: int) -> None:
         """Rows that a commit brought, and its version."""
         self.version = version
-        known = ms >= self.from_ms
-        ids, ms = ids[known], ms[known]
-        if len(ids):
-            order = np.argsort(ids)
-            self._runs.append(_Run(ids[order], ms[order]))
+        known = records.where(records.ms >= self.from_ms)
+        if len(known):
+            self._runs.append(_sorted(known))
             self._merge()
         if len(self) > self._most:
             self._forget()
@@ -134,24 +154,22 @@ class Ids:
         for rows in silver.pieces(session, columns, window, _RUN):
             wanted = rows.where(inside.between(first, last) & (at >= from_ms))
             found = wanted.select(hashed(tenant, event_id).alias("id"), at.alias("ms")).toArrow()
-            self.add(longs(found, "id"), longs(found, "ms"), self.version)
+            nothing = np.full(len(found), UNKNOWN, np.uint32)
+            self.add(Records(longs(found, "id"), longs(found, "ms"), nothing), self.version)
 
     def _merge(self) -> None:
         while len(self._runs) > 1:
             a, b = self._runs[-2:]
-            if len(a.ids) > 2 * len(b.ids) or len(a.ids) + len(b.ids) > _RUN:
+            if len(a) > 2 * len(b) or len(a) + len(b) > _RUN:
                 return
-            ids, ms = np.concatenate([a.ids, b.ids]), np.concatenate([a.ms, b.ms])
-            order = np.argsort(ids)
-            self._runs[-2:] = [_Run(ids[order], ms[order])]
+            self._runs[-2:] = [_sorted(_joined([a, b]))]
 
     def _forget(self) -> None:
         """Keep the newest three quarters of what may be kept, so that it is not done for each batch."""
         times = np.concatenate([run.ms for run in self._runs])
         keep = self._most * 3 // 4
         self.from_ms = int(np.partition(times, len(times) - keep)[len(times) - keep])
-        kept = [(run, run.ms >= self.from_ms) for run in self._runs]
-        self._runs = [_Run(run.ids[mask], run.ms[mask]) for run, mask in kept if mask.any()]
+        self._runs = [kept for run in self._runs if len(kept := run.where(run.ms >= self.from_ms))]
 
 
 def longs(table: pa.Table, name: str) -> Longs:
@@ -160,9 +178,53 @@ def longs(table: pa.Table, name: str) -> Longs:
     return found
 
 
+_EMPTY = np.empty(0, np.int64)
+_NOTHING = Records(_EMPTY, _EMPTY, np.empty(0, np.uint32))
+
+
+def _sorted(records: Records) -> Records:
+    order = np.argsort(records.ids)
+    return Records(records.ids[order], records.ms[order], records.says[order])
+
+
+def _joined(parts: Sequence[Records]) -> Records:
+    parts = [_NOTHING, *parts]
+    return Records(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.ms for part in parts]),
+        np.concatenate([part.says for part in parts]),
+    )
+
+
+def _hits(run: Records, values: Longs) -> tuple[Longs, Records]:
+    """Rows of a run whose ids are among these, and for each the place of its id in them."""
+    low, high = np.searchsorted(run.ids, values, "left"), np.searchsorted(run.ids, values, "right")
+    n = high - low
+    # One id's rows stand next to each other: low, low + 1, ...
+    at = np.repeat(low, n) + np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+    return np.repeat(np.arange(len(values)), n), Records(run.ids[at], run.ms[at], run.says[at])
+
+
+def _open(mine: Records, starts: Longs, group: Longs, rows: Records, reach: int) -> Mask:
+    """By id: whether its records and rows do not all say the same (or it is not known what), or are too far apart."""
+    if not len(starts):
+        return np.zeros(0, bool)
+    first, last = np.minimum.reduceat(mine.ms, starts), np.maximum.reduceat(mine.ms, starts)
+    np.minimum.at(first, group, rows.ms)
+    np.maximum.at(last, group, rows.ms)
+    low, high = np.minimum.reduceat(mine.says, starts), np.maximum.reduceat(mine.says, starts)
+    np.minimum.at(low, group, rows.says)
+    np.maximum.at(high, group, rows.says)
+    found: Mask = (last - first > reach) | (low != high) | (low == UNKNOWN)
+    return found
+
+
+def _any(mask: Mask, starts: Longs) -> Mask:
+    return np.logical_or.reduceat(mask, starts) if len(starts) else np.zeros(0, bool)
+
+
 # So many spans at most, and none less than a minute from the next: a table has far fewer files to tell apart.
 _SPANS, _GAP_MS = 64, 60_000
-_NOTHING = np.empty((0, 2), np.int64)
 
 
 def _around(ms: Longs, reach: int) -> Longs:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.contract import Contract
-from schemas.tables import column_of
-from streaming.ids import Longs, hashed, longs
+from schemas.tables import column_of, silver_columns
+from streaming.ids import Records, hashed, longs
 from streaming.truncates import IS_TRUNCATE
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 # Quantiles of published_at: the age's P95 is the 5th percentile of the time.
 _QUANTILES = (0.5, 0.05, 0.01)
@@ -24,15 +25,35 @@ _QUANTILES = (0.5, 0.05, 0.01)
 
 @dataclass(frozen=True)
 class Looked:
-    """Rows by code (None: fine) and, of the fine ones: how many are late and suppressed, event times and hashes of ids
-    (append contracts; empty otherwise), and published_at at P50, P95, P99 of age. Times are epoch milliseconds."""
+    """A few columns of each checked row, in raw's order. `rows` has code (null: fine), path, late, suppressed,
+    published (epoch ms), batch, partition, offset, schema_id, version; for append contracts ms (event time, epoch), id
+    (hash) and says (hash of its fields)."""
 
-    codes: Mapping[str | None, int]
-    late: int
-    suppressed: int
-    event_ms: Longs
-    ids: Longs
-    published_ms: tuple[int, int, int] | None
+    rows: pa.Table
+
+    @cached_property
+    def fine(self) -> pa.Table:
+        """Rows without a code."""
+        return self.rows.filter(self.rows["code"].is_null())
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """Rows by code."""
+        return {one["values"]: one["counts"] for one in self.rows["code"].drop_null().value_counts().to_pylist()}
+
+    @cached_property
+    def records(self) -> Records:
+        """Fine rows of an append contract."""
+        says = longs(self.fine, "says").astype(np.uint32)
+        return Records(longs(self.fine, "id"), longs(self.fine, "ms"), says)
+
+    @property
+    def published_ms(self) -> tuple[int, int, int] | None:
+        """published_at at P50, P95 and P99 of age."""
+        if not len(self.fine):
+            return None
+        p50, p5, p1 = np.quantile(longs(self.fine, "published"), _QUANTILES)
+        return int(p50), int(p5), int(p1)
 
 
 @dataclass(frozen=True)
@@ -54,43 +75,45 @@ def look(rows: DataFrame, contract: Contract) -> Looked:
     """One pass over checked rows; a few numbers of each reach the driver, as columns."""
     from pyspark.sql import functions as F
 
-    time = column_of(contract, contract.event_time)
     wanted = [
         F.col("_code").alias("code"),
+        F.col("_path").alias("path"),
         F.col("_late").alias("late"),
         F.col("_suppressed").alias("suppressed"),
         F.unix_millis(F.col("_published_at")).alias("published"),
+        F.col("_batch").alias("batch"),
+        F.col("_partition").alias("partition"),
+        F.col("_offset").alias("offset"),
+        F.col("_schema_id").alias("schema_id"),
+        F.col("_contract_version").alias("version"),
     ]
     if contract.mode == "append":
-        id_ = hashed(column_of(contract, contract.tenant), column_of(contract, contract.event_id))
-        wanted += [F.unix_millis(F.col(f"`{time}`")).alias("ms"), id_.alias("id")]
-    found = rows.select(*wanted).toArrow()
-    codes = Counter({one["values"]: one["counts"] for one in found["code"].value_counts().to_pylist()})
-    fine = found.filter(found["code"].is_null())
-    late, suppressed = _true(fine, "late"), _true(fine, "suppressed")
-    append = contract.mode == "append"
-    return Looked(
-        codes,
-        late,
-        suppressed,
-        longs(fine, "ms") if append else _NONE,
-        longs(fine, "id") if append else _NONE,
-        _quantiles(fine),
-    )
+        tenant, event_id, time = (
+            column_of(contract, name) for name in (contract.tenant, contract.event_id, contract.event_time)
+        )
+        wanted += [
+            F.unix_millis(F.col(f"`{time}`")).alias("ms"),
+            hashed(tenant, event_id).alias("id"),
+            said(contract).alias("says"),
+        ]
+    return Looked(rows.select(*wanted).toArrow().sort_by([(name, "ascending") for name in _PLACE]))
 
 
-_NONE = np.empty(0, np.int64)
+_PLACE = ("batch", "partition", "offset")
 
 
-def _true(table: pa.Table, name: str) -> int:
-    return int(np.count_nonzero(table[name].to_numpy()))
+def said(contract: Contract) -> Column:
+    """A hash of a row's fields, 1 to 2**32 - 1: two rows with different ones differ."""
+    from pyspark.sql import functions as F
 
-
-def _quantiles(fine: pa.Table) -> tuple[int, int, int] | None:
-    if not len(fine):
-        return None
-    p50, p5, p1 = np.quantile(longs(fine, "published"), _QUANTILES)
-    return int(p50), int(p5), int(p1)
+    parts = []
+    for column in silver_columns(contract):
+        if column.role == "field" and column.live:
+            name = f"`{column.name}`"
+            # A null adds nothing to a hash, so that it was one has to be said.
+            value = f"array_sort(map_entries({name}))" if column.spark_type.startswith("MAP<") else name
+            parts.append(f"{value}, {name} IS NULL")
+    return F.expr(f"pmod(xxhash64({', '.join(parts)}), {2**32 - 1}L) + 1")
 
 
 def judge(rows: DataFrame) -> Judged:

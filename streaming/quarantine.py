@@ -9,37 +9,50 @@ import threading
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from schemas.contract import Contract
+from streaming.append import CONFLICT
 from streaming.commit import Txn
+from streaming.measure import Looked
 from streaming.staged import stage
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import SparkSession
 
 # All contracts write to this one table. Commits side by side conflict, and Delta then reads the table's whole state.
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def dead_letters(rows: DataFrame, contract: Contract, at: datetime) -> DataFrame:
-    """The dead letters among classified rows: those with a `_code`, and conflicts."""
-    from pyspark.sql import functions as F
+def dead_letters(looked: Looked, left: pa.Table | None, contract: Contract, at: datetime) -> pa.Table:
+    """The dead letters of a slice: rows that have a code, and conflicts among those left out."""
+    refused = looked.rows.filter(looked.rows["code"].is_valid())
+    if left is not None and CONFLICT in left["state"].to_pylist():
+        others = left.filter(pc.equal(left["state"], CONFLICT)).select(["partition", "offset"])
+        met = looked.fine.join(others, ["partition", "offset"], join_type="left semi")
+        said = {"code": "CDL-CONFLICT", "path": contract.event_id}
+        for name, value in said.items():
+            where = met.column_names.index(name)
+            met = met.set_column(where, name, pa.repeat(pa.scalar(value), len(met)))
+        refused = pa.concat_tables([refused, met.select(refused.column_names)], promote_options="default")
+    n = len(refused)
+    return pa.table({
+        "topic": pa.repeat(pa.scalar(contract.topic), n),
+        "partition": refused["partition"],
+        "offset": refused["offset"],
+        "contract": pa.repeat(pa.scalar(contract.id), n),
+        "code": refused["code"],
+        "path": refused["path"],
+        "schema_id": refused["schema_id"],
+        "contract_version": refused["version"],
+        "at": pa.repeat(pa.scalar(at, pa.timestamp("us", "UTC")), n),
+        "_batch": refused["batch"],
+    })  # fmt: skip
 
-    conflict = F.col("_state") == "conflict"
-    return rows.where("_code IS NOT NULL OR _state = 'conflict'").select(
-        F.col("_topic").alias("topic"),
-        F.col("_partition").alias("partition"),
-        F.col("_offset").alias("offset"),
-        F.lit(contract.id).alias("contract"),
-        F.when(conflict, F.lit("CDL-CONFLICT")).otherwise(F.col("_code")).alias("code"),
-        F.when(conflict, F.lit(contract.event_id)).otherwise(F.col("_path")).alias("path"),
-        F.col("_schema_id").alias("schema_id"),
-        F.col("_contract_version").alias("contract_version"),
-        F.lit(at).cast("timestamp").alias("at"),
-        "_batch",
-    )
 
-
-def write(rows: DataFrame, path: str, txn: Txn, covered: int) -> None:
+def write(session: SparkSession, letters: pa.Table, path: str, txn: Txn, covered: int) -> None:
     """Append those of batches that this contract has not written yet (`covered` is the last one written)."""
+    new = session.createDataFrame(letters.filter(pc.greater(letters["_batch"], covered))).coalesce(1)
     with _ONE_AT_A_TIME:
-        stage(rows.where(f"_batch > {covered}"), path, txn).commit()
+        stage(new, path, txn).commit()

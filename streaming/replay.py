@@ -134,8 +134,7 @@ def judged_letters(
     changes.check(found, contract)
     rows, decides = _decoded(target.session, rows, contract, verdicts, found, steps)
     fine = slices.judgeable(rows, contract, decides, own, erased)
-    rows, _ = steps.enter_context(slices.classified(fine, contract, target, look(fine, contract)))
-    return rows
+    return steps.enter_context(slices.classified(fine, contract, target, look(fine, contract))).rows
 
 
 def run(

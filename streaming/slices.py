@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from functools import partial as bound
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from caudal.clock import Clock
 from caudal.fault import crashpoint
 from schemas.contract import Contract
@@ -47,7 +49,8 @@ class Slice:
     """Raw-shaped rows of one contract's topic in batches [first_batch, batch], and what they hold.
 
     `upto` is the highest raw batch that silver covers afterwards. `retried` says that these rows were parked before.
-    `landed` waits until the rows are in raw and says when that was (epoch ms; None: long ago), or raises NotLanded.
+    `landed` waits until the rows are in raw and says when that was (epoch ms; None: long ago), or raises NotLanded;
+    `looked` is told when the first pass over them is done.
     """
 
     rows: DataFrame
@@ -57,6 +60,7 @@ class Slice:
     part: TopicPart
     retried: Parked | None = None
     landed: Callable[[], int | None] = lambda: None
+    looked: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,15 @@ class Target:
     next_version: int
     history: History | None = None
     ids: Ids | None = None
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Rows with `_state`, their counts, and of an append contract those that are not applied."""
+
+    rows: DataFrame
+    judged: Judged
+    left: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -112,18 +125,20 @@ def run(
     read = rows.withColumn("_decoded", decoded(contract, writers))
     with held(judgeable(read, contract, verdicts, own, erased)) as fine:
         seen = look(fine, contract)
-        with classified(fine, contract, target, seen) as (judged_rows, judged):
-            codes = _codes(seen, judged)
-            facts = _facts(piece, contract, waiting, judged, codes)
+        piece.looked()
+        with classified(fine, contract, target, seen) as found:
+            codes = _codes(seen, found.judged)
+            facts = _facts(piece, contract, waiting, found.judged, codes)
             facts.balance()
             commit = SilverCommit(contract.id, piece.upto, (facts,), _parked(piece, contract, waiting))
-            with _quarantined(judged_rows, contract, target, piece.landed, clock if codes else None):
-                finish = prepared(judged_rows, contract, target, judged, own, commit.text())
+            letters = quarantine.dead_letters(seen, found.left, contract, clock.now())
+            with _quarantined(letters, target, piece.landed):
+                finish = prepared(found.rows, contract, target, found.judged, own, commit.text())
             raw_at_ms = piece.landed()
             crashpoint("mid-silver")
             finish()
-            if target.ids is not None:
-                target.ids.add(seen.ids, seen.event_ms, target.next_version)
+            if target.ids is not None and found.left is not None:
+                target.ids.add(append.applied(seen, found.left), target.next_version)
             crashpoint("after-silver")
     return Outcome(commit, codes, seen.published_ms, raw_at_ms)
 
@@ -142,44 +157,37 @@ def judgeable(
 
 
 @contextmanager
-def classified(
-    rows: DataFrame, contract: Contract, target: Target, looked: Looked
-) -> Iterator[tuple[DataFrame, Judged]]:
-    """Step 8: rows with `_state`, against silver as it stands, and their counts. What took long to find out is kept
-    within the block."""
+def classified(rows: DataFrame, contract: Contract, target: Target, looked: Looked) -> Iterator[Classified]:
+    """Step 8, against silver as it stands. What took long to find out is kept within the block."""
     if contract.mode == "append":
-        among = append.suspects(target.session, looked, target.table, contract, target.ids)
-        left = append.left_out(target.session, rows, target.table, contract, among)
-        yield append.classified(target.session, rows, left), append.judged(looked, left)
+        left = append.left_out(target.session, rows, looked, target.table, contract, target.ids)
+        yield Classified(append.classified(target.session, rows, left), append.judged(looked, left), left)
     else:
         with held(upsert.classified(target.session, rows, target.table, contract)) as out:
-            yield out, judge(out)
+            yield Classified(out, judge(out))
 
 
 @contextmanager
-def _quarantined(
-    rows: DataFrame, contract: Contract, target: Target, landed: Callable[[], int | None], clock: Clock | None
-) -> Iterator[None]:
-    """Step 9, beside what is done in the block; there are no letters when there is no clock."""
+def _quarantined(letters: pa.Table, target: Target, landed: Callable[[], int | None]) -> Iterator[None]:
+    """Step 9, beside what is done in the block."""
     from pyspark import inheritable_thread_target
 
-    if clock is None:
+    if not len(letters):
         yield
         return
-    letters = quarantine.dead_letters(rows, contract, clock.now())
 
     def write_letters() -> None:
         landed()
-        quarantine.write(letters, target.dead_letters_path, target.dead, target.dead_covered)
+        quarantine.write(target.session, letters, target.dead_letters_path, target.dead, target.dead_covered)
 
     with ThreadPoolExecutor(1) as beside:
-        writing = beside.submit(inheritable_thread_target(rows.sparkSession)(write_letters))
+        writing = beside.submit(inheritable_thread_target(target.session)(write_letters))
         yield
         writing.result()
 
 
 def _codes(seen: Looked, judged: Judged) -> dict[str, int]:
-    codes = {code: n for code, n in seen.codes.items() if code is not None}
+    codes = dict(seen.codes)
     if judged.states.get("conflict"):
         codes["CDL-CONFLICT"] = judged.states["conflict"]
     return codes

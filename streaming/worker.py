@@ -27,6 +27,7 @@ from streaming.errors import IdentityDrift, NotLanded, TableDrift
 from streaming.facts import SilverCommit
 from streaming.history import History
 from streaming.ids import Ids
+from streaming.landing import Landing
 from streaming.ledger import Committed, Ledger
 from streaming.positions import silver_position
 from streaming.raw import TopicPart, survey
@@ -162,11 +163,11 @@ class Worker:
         """Raw has so many more records of this contract; they wait until a slice brings them to silver."""
         self._waits(self._waiting + records)
 
-    def live(self, rows: DataFrame, batch: int, part: TopicPart, landed: Callable[[], int | None]) -> None:
-        """Bring this micro-batch's rows of the contract to silver, once they have `landed` in raw. A failure halts the
-        contract, nothing else."""
+    def live(self, rows: DataFrame, batch: int, part: TopicPart, landing: Landing) -> None:
+        """Bring this micro-batch's rows of the contract to silver, once they are in raw. A failure halts the contract,
+        nothing else."""
         mine = jvm.within(self.session, rows).where(f"topic = '{self.contract.topic}'")
-        self._guarded(Slice(mine, self.covered + 1, batch, batch, part, landed=landed))
+        self._guarded(Slice(mine, self.covered + 1, batch, batch, part, landed=landing.landed, looked=landing.begin))
 
     def catch_up(self, upto: int, most: int | None = None) -> None:
         """Bring raw batches after `covered` up to `upto` to silver, `most` slices at a time (all when None)."""
