@@ -66,11 +66,20 @@ class Commands:
             self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        from confluent_kafka import Consumer, Producer
+        from confluent_kafka import Consumer, KafkaException, Producer
 
         conf = topics.client_conf(self._settings)
         consumer = Consumer(
-            {**conf, "group.id": self._group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+            {
+                **conf,
+                "group.id": self._group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                # After a kill the group waits for the dead member so long; by default 45 s.
+                "session.timeout.ms": 10_000,
+                # A rebuild may take this long; who is silent for longer is thrown out of the group.
+                "max.poll.interval.ms": 24 * 3_600_000,
+            }
         )
         producer = Producer({**conf, "acks": "all", "enable.idempotence": True})
         consumer.subscribe([COMMANDS])
@@ -84,7 +93,11 @@ class Commands:
                     producer.produce(RESULTS, key=str(answered["id"]).encode(), value=json.dumps(answered).encode())
                     if producer.flush(10) > 0:
                         continue
-                consumer.commit(message, asynchronous=False)
+                try:
+                    consumer.commit(message, asynchronous=False)
+                except KafkaException as error:
+                    # The broker is away, say. The answer is given; should the command come again, it does no harm.
+                    _log.warning("a command's offset is not committed", kind=error.args[0].name())
         finally:
             consumer.close()
 

@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from caudal.errors import TransientError
 from caudal.settings import KafkaSettings
 from streaming.settings import StreamingSettings
 
@@ -47,9 +49,15 @@ def stream(
 
 
 def partitions(kafka: KafkaSettings, topics: Sequence[str]) -> dict[str, list[int]]:
-    """Partitions of each topic that exists now; topics that do not exist are left out."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **kafka.security})
-    found = admin.list_topics(timeout=METADATA_S).topics
+    """Partitions of each topic that exists now; topics that do not exist are left out.
+
+    Raises TransientError when the broker does not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 2, **kafka.security})
+    try:
+        found = admin.list_topics(timeout=METADATA_S).topics
+    except KafkaException as error:
+        raise TransientError("the broker does not tell its topics", why=error.args[0].name()) from error
     return {t: sorted(found[t].partitions) for t in topics if t in found and found[t].error is None}
 
 
