@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from caudal.fault import crashpoint
 from caudal.lake import Lake
 from caudal.query import Query
 from schemas.tables import LEDGER as LEDGER_COLUMNS
@@ -118,6 +121,8 @@ class Ledger:
             # Parked first: a ledger line says that its commit's parked lines are there too.
             self._append(parked, PARKED, PARKED_COLUMNS)
             parked = []
+            if lines:
+                crashpoint("mid-ledger")
             self._append(lines, LEDGER, LEDGER_COLUMNS)
         except BaseException:
             with self._lock:
@@ -135,7 +140,8 @@ class Ledger:
         if not rows:
             return
         schema = ", ".join(f"`{column.name}` {column.spark_type}" for column in columns)
-        frame = self._spark.createDataFrame([tuple(row[c.name] for c in columns) for row in rows], schema)
+        # As Arrow: rows of Python would be read by Python workers, which take seconds to start.
+        frame = self._spark.createDataFrame(pa.Table.from_pylist(rows), schema)
         frame.coalesce(1).write.format("delta").mode("append").save(self._lake.spark_table(*table))
 
 

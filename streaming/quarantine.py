@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from caudal.fault import crashpoint
 from schemas.contract import Contract
 from streaming.append import CONFLICT
 from streaming.commit import Txn
@@ -56,3 +57,4 @@ def write(session: SparkSession, letters: pa.Table, path: str, txn: Txn, covered
     new = session.createDataFrame(letters.filter(pc.greater(letters["_batch"], covered))).coalesce(1)
     with _ONE_AT_A_TIME:
         stage(new, path, txn).commit()
+    crashpoint("after-quarantine")

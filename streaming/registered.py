@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from caudal.errors import CaudalError, TransientError
 from caudal.lake import Lake
 from caudal.query import Query
@@ -34,7 +36,9 @@ def keep(spark: SparkSession, lake: Lake, writers: Iterable[Writer], batch: int)
     """Append writer schemas. Readers take any row of an id: all rows of an id say the same."""
     rows = [(w.schema_id, w.fingerprint, w.text, w.contract, w.version, batch) for w in writers]
     schema = ", ".join(f"`{column.name}` {column.spark_type}" for column in COLUMNS)
-    frame = spark.createDataFrame(rows, schema)
+    names = [column.name for column in COLUMNS]
+    # As Arrow: rows of Python would be read by Python workers, which take seconds to start.
+    frame = spark.createDataFrame(pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), schema)
     frame.coalesce(1).write.format("delta").mode("append").save(lake.spark_table(*RAW_SCHEMAS))
 
 

@@ -176,6 +176,24 @@ def test_an_armed_crashpoint_kills_the_group_once(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout.split()) == (0, ["0", "1", "2"])
 
 
+def test_a_process_at_work_is_armed_by_a_file(tmp_path: Path) -> None:
+    """Passages before the file is there do not count, other points neither."""
+    code = (
+        "import pathlib, sys\nfrom caudal.fault import crashpoint\n"
+        "for i in range(9):\n"
+        "    if i == 3: pathlib.Path(sys.argv[1]).write_text('mid-care:2')\n"
+        "    crashpoint('mid-care'); crashpoint('after-raw'); print(i, flush=True)"
+    )
+    armed = tmp_path / "armed"
+    env = {**os.environ, "CAUDAL_CRASHPOINT": f"@{armed}", "CAUDAL_CRASH_DIR": str(tmp_path)}
+    died = subprocess.run(
+        [sys.executable, "-c", code, str(armed)],
+        env=env, capture_output=True, text=True, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert (died.returncode, died.stdout.split()) == (-9, ["0", "1", "2", "3"])
+    assert (tmp_path / "mid-care").exists()
+
+
 def test_an_error_tells_its_facts() -> None:
     """What, where, why, fix and code are there for people and for programs."""
     error = CaudalError("it broke", where="here", why="that", fix="do this", code="CDL-X")
