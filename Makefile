@@ -2,6 +2,11 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
+# make chaos: how many kills, and the seed of an earlier run to repeat it. make soak: how long, how many events/s.
+KILLS ?= 110
+SEED ?=
+MINUTES ?= 30
+RATE ?= 500
 
 .PHONY: help testing setup demo up down test check format lock chaos soak clean
 
@@ -40,11 +45,11 @@ lock: ## Resolve the packages again: hashes, no addresses
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --quiet --extra dev -o deploy/setup/requirements.txt pyproject.toml
 
-chaos: testing ## Kills at every named point, many times
-	@$(BIN)/pytest -m slow tests $(ARGS)
+chaos: testing ## KILLS=110 kills by a SEED, at named points and any moment, and the other slow tests
+	@CAUDAL_TEST_CHAOS_KILLS=$(KILLS) CAUDAL_TEST_CHAOS_SEED=$(SEED) $(BIN)/pytest -m slow tests $(ARGS)
 
-soak: testing ## A long run with faults
-	@$(BIN)/caudal demo --minutes 30 $(ARGS)
+soak: setup ## MINUTES=30 at RATE=500 events/s with faults; nothing may grow
+	@$(BIN)/caudal bench soak --minutes $(MINUTES) --rate $(RATE) $(ARGS)
 
 clean: ## Remove the environment and caches (data stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from caudal.cli.bench import soak_verb
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
 from caudal.errors import Exit, UsageError
 
@@ -16,6 +17,9 @@ app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_h
 @app.callback()
 def group() -> None:
     """Measure speed and memory on this machine."""
+
+
+app.command()(soak_verb.soak)
 
 
 @app.command()
