@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+P = TypeVar("P", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -31,20 +35,27 @@ class Outcome:
 
 def append(batches: Sequence[Sequence[Event]], lateness_ms: int) -> tuple[list[Event], dict[str, int]]:
     """Applied events in order, and counts by state. Batch boundaries change nothing."""
-    applied: list[Event] = []
-    out = Outcome()
-    for event in (event for batch in batches for event in batch):
-        near = [
-            a
-            for a in applied
-            if (a.tenant, a.event_id) == (event.tenant, event.event_id) and abs(a.time - event.time) <= lateness_ms
-        ]
+    numbered = [list(enumerate(batch)) for batch in batches]
+    placed = [[((n, i), event) for i, event in batch] for n, batch in enumerate(numbered)]
+    states = append_states(placed, lateness_ms)
+    applied = [event for batch in placed for place, event in batch if states[place] == "applied"]
+    return applied, dict(Counter(states.values()))
+
+
+def append_states(batches: Sequence[Sequence[tuple[P, Event]]], lateness_ms: int) -> dict[P, str]:
+    """What becomes of each event, by its place: applied, duplicate or conflict."""
+    applied: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    out: dict[P, str] = {}
+    for place, event in (placed for batch in batches for placed in batch):
+        mine = applied[event.tenant, event.event_id]
+        near = [a for a in mine if abs(a.time - event.time) <= lateness_ms]
         if not near:
-            applied.append(event)
-            out.count("applied")
+            mine.append(event)
+            out[place] = "applied"
         else:
-            out.count("duplicate" if any(a.note == event.note and a.time == event.time for a in near) else "conflict")
-    return applied, out.counts
+            same = any((a.note, a.time) == (event.note, event.time) for a in near)
+            out[place] = "duplicate" if same else "conflict"
+    return out
 
 
 def upsert(batches: Sequence[Sequence[Event]]) -> Outcome:
@@ -127,6 +138,40 @@ def cdc(changes: Sequence[Change], partial: bool) -> dict[tuple[str, str], Row]:
             state = Row(change.event_id, change.sequence, gone, a, b)
         rows[tenant, key] = state
     return rows
+
+
+def cdc_counts(groups: Sequence[Mapping[Hashable, Change]]) -> Counter[str]:
+    """How many changes became what, when they came in these groups, each in raw's order."""
+    counts: Counter[str] = Counter()
+    met: dict[tuple[str, str], tuple[int, str]] = {}
+    cuts: dict[str, tuple[int, str]] = {}
+    for group in groups:
+        changes = list(group.values())
+        for change in changes:
+            if change.op == "t":
+                cuts[change.tenant] = max(cuts.get(change.tenant, change.newness), change.newness)
+        newest: dict[tuple[str, str], tuple[int, str]] = {}
+        for change in changes:
+            newest[_row(change)] = max(newest.get(_row(change), change.newness), change.newness)
+        seen: set[tuple[tuple[str, str], str]] = set()
+        for change in changes:
+            row, cut = _row(change), cuts.get(change.tenant) if change.op != "t" else None
+            newer = (row not in met or change.newness > met[row]) and (cut is None or change.newness > cut)
+            copy = (row, change.event_id) in seen or (row in met and met[row][1] == change.event_id and not newer)
+            seen.add((row, change.event_id))
+            best = newer and newest[row] == change.newness
+            counts["duplicate" if copy else "applied" if best else "superseded"] += 1
+        for row, found in newest.items():
+            met[row] = max(met.get(row, found), found)
+        for row, found in met.items():
+            if not row[1].startswith("truncate/"):
+                met[row] = max(found, cuts.get(row[0], found))
+    return counts
+
+
+def _row(change: Change) -> tuple[str, str]:
+    """The key of the row that the change is about; a truncate has one of its own."""
+    return (change.tenant, f"truncate/{change.event_id}" if change.op == "t" else change.key)
 
 
 def versions(changes: Sequence[Change]) -> dict[tuple[str, str, str], tuple[int, int | None, bool]]:
