@@ -46,19 +46,19 @@ def _columns(
 
 
 def framing(contract: Contract, verdicts: Mapping[int, Resolved], own: StreamingSettings) -> list[Failure]:
-    """What is wrong before a body is read; for rows with raw's `value` and silver's columns."""
+    """What is wrong before a body is read; for rows with raw's `_bytes` and silver's columns."""
     bad: list[Failure] = []
     if contract.mode == "append":
-        bad.append(("value IS NULL", "CDL-NULL", ""))
+        bad.append(("_bytes IS NULL", "CDL-NULL", ""))
     else:
         needed = (*contract.key, contract.event_id, *contract.sequence, "_observed_at")
         missing = " OR ".join(f"{quoted(name)} IS NULL" for name in dict.fromkeys(needed))
-        bad.append((f"value IS NULL AND ({missing})", "CDL-NULL", "headers"))
-    bad.append((f"length(value) > {own.max_message_bytes}", "CDL-TOO-LARGE", ""))
-    bad.append(("length(value) = 0 OR substring(value, 1, 1) <> X'00'", "CDL-MAGIC", ""))
-    bad.append((f"length(value) < {HEADER_BYTES}", "CDL-GARBAGE", ""))
+        bad.append((f"_bytes IS NULL AND ({missing})", "CDL-NULL", "headers"))
+    bad.append((f"length(_bytes) > {own.max_message_bytes}", "CDL-TOO-LARGE", ""))
+    bad.append(("length(_bytes) = 0 OR substring(_bytes, 1, 1) <> X'00'", "CDL-MAGIC", ""))
+    bad.append((f"length(_bytes) < {HEADER_BYTES}", "CDL-GARBAGE", ""))
     # A negative id: no registry gives one.
-    bad.append(("value IS NOT NULL AND _schema_id IS NULL", "CDL-MAGIC", ""))
+    bad.append(("_bytes IS NOT NULL AND _schema_id IS NULL", "CDL-MAGIC", ""))
     for schema_id, found in sorted(verdicts.items()):
         if found.verdict == "incompatible":
             bad.append((f"_schema_id = {schema_id}", "CDL-INCOMPATIBLE", ""))
@@ -69,7 +69,7 @@ def framing(contract: Contract, verdicts: Mapping[int, Resolved], own: Streaming
 
 def _content(contract: Contract, own: StreamingSettings) -> list[Failure]:
     live = {c.field: c for c in silver_columns(contract) if c.field and c.live}
-    read = f"value IS NOT NULL AND ({unread()})"
+    read = f"_bytes IS NOT NULL AND ({unread()})"
     bad: list[Failure] = [(f"{read} = '{code}'", code, "") for code in ("CDL-GARBAGE", "CDL-TRAILING")]
     for pii in contract.pii_fields:
         if pii.name not in live:
@@ -84,7 +84,7 @@ def _content(contract: Contract, own: StreamingSettings) -> list[Failure]:
     sequence = () if contract.mode == "append" else contract.sequence
     for name in dict.fromkeys((contract.tenant, contract.event_id, *contract.key, *sequence, contract.event_time)):
         tenant_of_delete = name == contract.tenant and contract.mode != "append"
-        unless = " AND value IS NOT NULL" if tenant_of_delete else ""
+        unless = " AND _bytes IS NOT NULL" if tenant_of_delete else ""
         bad.append((f"{quoted(live[name].name)} IS NULL{unless}", "CDL-NO-FIELD", name))
     event_time = quoted(live[contract.event_time].name)
     bad.append(
@@ -98,7 +98,7 @@ def _content(contract: Contract, own: StreamingSettings) -> list[Failure]:
     for rule in contract.quality:
         if rule.on_fail == "reject":
             # A delete and a truncate have no fields that a rule could judge.
-            broken = f"value IS NOT NULL{unless_truncate} AND NOT ({rules.compile_spark(rule, contract)})"
+            broken = f"_bytes IS NOT NULL{unless_truncate} AND NOT ({rules.compile_spark(rule, contract)})"
             bad.append((broken, rule.dead_letter_code, rule.code))
     if truncates.sweeps(contract):
         bad.append((truncates.reserved(contract), "CDL-TRUNCATE", "_op"))
@@ -115,7 +115,7 @@ def _first(failures: list[Failure]) -> str:
 
 def _warnings(contract: Contract) -> str:
     warned = [
-        f"CASE WHEN value IS NOT NULL AND NOT ({rules.compile_spark(rule, contract)}) THEN '{rule.code}' END"
+        f"CASE WHEN _bytes IS NOT NULL AND NOT ({rules.compile_spark(rule, contract)}) THEN '{rule.code}' END"
         for rule in contract.quality
         if rule.on_fail == "warn"
     ]

@@ -4,9 +4,8 @@ stands, told to the broker as an ordinary consumer group, so that Kafka's own to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from caudal.settings import Settings
@@ -16,12 +15,15 @@ ASK_S = 5.0
 
 
 class Lag:
-    """Asks for end offsets and tells where raw stands. One client for the life of the process."""
+    """Asks for end offsets and tells where raw stands. One client of each kind for the life of the process."""
 
     def __init__(self, settings: Settings, query: str = "main") -> None:
         self._admin = AdminClient(client_conf(settings))
-        self._group = f"caudal.raw.{query}"
-        self._telling: Future[ConsumerGroupTopicPartitions] | None = None
+        # A consumer that consumes nothing. The admin client could tell it too, but when a broker dies under such a
+        # request, an assertion of librdkafka ends the process (confluentinc/librdkafka issue 4605).
+        group = {"group.id": f"caudal.raw.{query}", "enable.auto.commit": False, "on_commit": self._told}
+        self._group = Consumer({**client_conf(settings), **group})
+        self._telling = False
 
     def ends(self, topics: Mapping[str, list[int]]) -> dict[str, dict[int, int]]:
         """The last stable offset of every partition; those that do not answer are left out."""
@@ -42,12 +44,16 @@ class Lag:
 
         Nobody waits for the answer, and as long as there is none nothing further is told.
         """
-        if self._telling is not None and not self._telling.done():
+        self._group.poll(0)
+        if self._telling:
             return
         ends = [TopicPartition(topic, p, end) for topic, parts in done.items() for p, end in parts.items()]
         if ends:
-            wanted = ConsumerGroupTopicPartitions(self._group, ends)
-            self._telling = self._admin.alter_consumer_group_offsets([wanted], request_timeout=ASK_S)[self._group]
+            self._telling = True
+            self._group.commit(offsets=ends, asynchronous=True)
+
+    def _told(self, _: object, __: object) -> None:
+        self._telling = False
 
 
 def behind(ends: Mapping[str, Mapping[int, int]], done: Mapping[str, Mapping[int, int]]) -> dict[str, int]:

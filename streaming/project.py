@@ -34,14 +34,17 @@ _META: Mapping[str, str] = {
 
 
 def projected(frame: DataFrame, contract: Contract, writers: Sequence[Writer]) -> DataFrame:
-    """Rows with raw's `value` and `headers`, `_decoded`, and silver's columns except `_version`.
+    """Rows with raw's value as `_bytes`, `_decoded`, and silver's columns except `_version`.
 
+    A contract may have fields called `value` or `headers`, so raw's own names stay behind.
     A null value in upsert and cdc becomes a row with its key, sequence, event id and `_deleted_at`; the rest is null.
     `_warnings` are filled by `check`.
     """
+    from pyspark.sql import functions as F
+
     # What a decoded record has depends on the contract alone.
     out = remembered(contract, ("projected", tuple(writers)), lambda: _columns(frame, contract, writers))
-    return frame.select("value", "headers", "_decoded", *out)
+    return frame.select(F.col("value").alias("_bytes"), "_decoded", *out)
 
 
 def _columns(frame: DataFrame, contract: Contract, writers: Sequence[Writer]) -> list[Column]:

@@ -42,12 +42,14 @@ def made(root: Path) -> Catalog:
     """An append, an upsert and a cdc contract with history."""
     plain = contracts.YAML + _RULE
     upsert = plain.replace("mode: append", "mode: upsert") + "key: [tenant_id, thing_id]\nsequence: [happened_at]\n"
-    fields = (contracts.field("a", "string"), contracts.pii("b", "email"))
+    # Names that raw has, too.
+    same = tuple(contracts.field(name, "string") for name in ("value", "key", "headers", "topic", "offset"))
+    fields = (contracts.field("a", "string"), contracts.pii("b", "email"), *same)
     yaml = YAML.replace("ID", CHANGES, 1)
     found = (
         contracts.make(root, fields, id=EVENTS, yaml=plain, name="Event"),
         contracts.make(root, fields, id=STATES, yaml=upsert, name="State"),
-        contracts.make(root, FIELDS, id=CHANGES, yaml=yaml, name="Change"),
+        contracts.make(root, (*FIELDS, *same), id=CHANGES, yaml=yaml, name="Change"),
     )
     return Catalog({contract.id: contract for contract in found})
 

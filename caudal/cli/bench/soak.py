@@ -19,6 +19,7 @@ from typing import Any
 from caudal.cli.bench import soak_judge, soak_look
 from caudal.cli.bench.soak_judge import Sample
 from caudal.cli.bench.soak_play import Play
+from caudal.errors import TransientError
 from caudal.lake import Lake
 from caudal.local.child import signal_group
 from caudal.local.supervisor import Supervisor
@@ -87,7 +88,7 @@ class _Soak:
         self._play = Play(self._settings, _released(self._settings), plan.rate, plan.seed)
         self._samples: list[Sample] = []
         self._done: list[dict[str, Any]] = []
-        self._paused = False
+        self._paused = self._unreleased = False
 
     def run(self) -> dict[str, Any]:
         self._warm()
@@ -97,6 +98,8 @@ class _Soak:
         while (now := time.monotonic() - began) < self._plan.seconds and self._supervisor.running():
             while turns and turns[0].at <= now:
                 self._do(turns.pop(0), now)
+            if self._unreleased:
+                self._apply()
             if now - sampled >= self._plan.sample_s:
                 sampled = now
                 self._sample(now)
@@ -115,7 +118,7 @@ class _Soak:
         self._say(f"soak: {now:.0f} s: {turn.what}")
         self._done.append({"at_s": round(now, 1), "what": turn.what})
         if turn.what == "release":
-            self._release()
+            self._write_version()
         elif turn.what == "registry away":
             self._signal("registry", signal.SIGSTOP)
             self._paused = True
@@ -125,8 +128,8 @@ class _Soak:
         else:
             self._supervisor.kill({"streaming killed": "streaming", "broker killed": "kafka"}[turn.what])
 
-    def _release(self) -> None:
-        """A version with one more field of each contract, applied as `caudal contract apply` does."""
+    def _write_version(self) -> None:
+        """A version with one more field of each contract, to be applied."""
         for folder in (self._settings.contracts_dir / name.replace(".", "/") for name in (READING, DEVICE)):
             newest = max(
                 (path for path in folder.glob("v*.avsc") if "wire" not in path.name), key=lambda p: int(p.stem[1:])
@@ -136,7 +139,15 @@ class _Soak:
             (folder / f"v{number}.avsc").write_text(json.dumps(schema), encoding="utf-8")
         for contract in load_catalog(self._settings.contracts_dir).values():
             scaffold.write_wire(contract)
-        self._play.use(_released(self._settings))
+        self._unreleased = True
+
+    def _apply(self) -> None:
+        """What `caudal contract apply` does; while broker or registry are away it is tried again."""
+        try:
+            self._play.use(_released(self._settings))
+            self._unreleased = False
+        except TransientError as error:
+            self._say(f"soak: not released yet: {error.what}")
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         [pid] = [state.pid for state in self._supervisor.states() if state.name == name]
