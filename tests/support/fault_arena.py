@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +295,7 @@ class Arena:
         self._ports.release()
 
     def _begun(self, child: Child) -> Running:
-        running = Running(child, self._folder / "logs" / f"{child.name}.log")
+        running = Running(replace(child, ready_s=PATIENCE_S), self._folder / "logs" / f"{child.name}.log")
         running.wait_ready()
         child.after()
         return running

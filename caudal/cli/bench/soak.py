@@ -96,8 +96,12 @@ class _Soak:
         self._play.start()
         turns, sampled = programme(self._plan.seconds), 0.0
         while (now := time.monotonic() - began) < self._plan.seconds and self._supervisor.running():
-            while turns and turns[0].at <= now:
-                self._do(turns.pop(0), now)
+            if turns and turns[0].at <= now:
+                turn = turns.pop(0)
+                self._do(turn, now)
+                if turn.what == "registry away":
+                    # However late it went, it stays away for as long as it should.
+                    turns[0] = replace(turns[0], at=now + turns[0].at - turn.at)
             if self._unreleased:
                 self._apply()
             if now - sampled >= self._plan.sample_s:
