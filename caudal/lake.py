@@ -97,7 +97,10 @@ class LocalLake(Lake):
         return sorted(str(p.relative_to(root)) for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
 
     def delete(self, name: str) -> None:
-        (Path(self.uri) / name).unlink(missing_ok=True)
+        path = Path(self.uri) / name
+        path.unlink(missing_ok=True)
+        # The checksum that Hadoop leaves beside what it writes to a folder.
+        path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
 
 
 class S3Lake(Lake):

@@ -116,7 +116,7 @@ class Metrics:
         if self._file is None:
             return
         try:
-            _replace(self._file, json.dumps(self.snapshot()).encode())
+            write_whole(self._file, json.dumps(self.snapshot()).encode())
         except OSError:
             return
 
@@ -180,7 +180,8 @@ def _quantiles(values: Iterable[float]) -> dict[str, float]:
     }
 
 
-def _replace(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a small file in its place: whoever reads it sees the old bytes or the new ones. Raises OSError."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "wb") as file:
         file.write(data)

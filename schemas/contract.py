@@ -49,6 +49,9 @@ class Evolution:
     on_incompatible: Literal["dead_letter", "pause"] = "dead_letter"
 
 
+_SECONDS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+
+
 @dataclass(frozen=True)
 class SlaProperty:
     property: str
@@ -113,6 +116,13 @@ class Contract:
     @property
     def topic(self) -> str:
         return self.id
+
+    @property
+    def freshness_s(self) -> float | None:
+        """Seconds within which an event is to be in silver; None when nothing is promised."""
+        found = next((item for item in self.sla if item.property == "freshness"), None)
+        unit = _SECONDS.get(found.unit) if found else None
+        return found.value * unit if found and unit else None
 
     @property
     def plaintext_topic(self) -> str:

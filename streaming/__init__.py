@@ -13,9 +13,10 @@ One query, one driver, and for each micro-batch these steps in this order:
 9. `quarantine`  dead letters, only when there are some
 10. `commit`     silver, with the ledger's facts inside the commit
 11. `ledger`     the facts as a table, flushed every few seconds
-12. `care`       between batches: small files compacted, unneeded ones deleted
+12. `care`       between batches: `tally` counts what commits say, `needs` decides, `trim` cuts logs
 
 `batches` keeps one `worker` for each contract, `silver` and `ids` tell what its table holds, `slices` runs steps 5 to
 10 for one of them, also for raw batches that it missed, `positions` finds out where everything stands, `query` starts
-the stream, `commands` answers the command log, `verify` proves from outside that nothing was lost or doubled.
+the stream, `sizes` bounds the next batch, `watch` tells lag and freshness, `commands` answers the command log, `verify`
+proves from outside that nothing was lost or doubled.
 """

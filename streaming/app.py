@@ -24,12 +24,13 @@ from streaming import jvm, registered, session
 from streaming.batches import Batches
 from streaming.commands import Commands, answer, verbs
 from streaming.errors import DataLoss
-from streaming.lag import Lag, behind
+from streaming.lag import Lag
 from streaming.ledger import Ledger
 from streaming.positions import flushed_versions
 from streaming.query import Query
 from streaming.recover import Recovery
 from streaming.settings import StreamingSettings
+from streaming.watch import Watch
 from streaming.worker import Shop
 from streaming.writers import Writers
 
@@ -77,7 +78,9 @@ class Stream:
         self._verbs = verbs(self._batches, {"recover": Recovery(settings, shop, self._batches).run})
         self._query = Query(self._spark, settings, own, self._batches)
         self._feed = ContractFeed(settings)
-        self._lag = Lag(settings, own.query)
+        file = settings.run_dir / f"freshness-{own.query}.json"
+        lag, clock = Lag(settings, own.query), shop.clock
+        self._watch = Watch(own, self._batches, self._query, lag, self._metrics, self._alerts, clock, file)
         self._flushed_at = self._lag_at = 0.0
         self._wait_s = own.restart_s
 
@@ -95,6 +98,7 @@ class Stream:
             self._metrics.ready(False)
             commands.stop()
             self._query.stop()
+            self._watch.keep()
             self._end()
 
     def once(self, command: str) -> dict[str, Any]:
@@ -186,14 +190,4 @@ class Stream:
                 _log.warning("ledger not flushed", kind=type(error).__name__)
         if now - self._lag_at >= self._own.lag_s:
             self._lag_at = now
-            self._report_lag()
-
-    def _report_lag(self) -> None:
-        done = {topic: dict(parts) for topic, parts in self._batches.raw.ends.items()}
-        parts = {topic: list(found) for topic, found in self._query.read_to().items()}
-        ends = self._lag.ends(parts)
-        for topic, n in behind(ends, done).items():
-            self._metrics.gauge("caudal_lag", n, stage="raw", contract=topic)
-        if ends:
-            # The broker has just answered.
-            self._lag.tell(done)
+            self._watch.look()

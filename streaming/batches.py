@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from caudal import log
 from caudal.errors import UsageError
 from caudal.fault import crashpoint
 from schemas.distribution import Released
-from streaming import failures, heal, positions, raw, registered, session, tables
+from streaming import failures, heal, positions, raw, registered, session, sizes, tables
 from streaming import fixes as changes
-from streaming.care import Care, directly
+from streaming.care import Around, Care, Saved, directly
 from streaming.commit import Txn
 from streaming.facts import RawCommit
 from streaming.held import held
@@ -47,10 +47,12 @@ class Batches:
         self.raw = RawCommit(0, {})
         self.topic_ids: dict[str, str] = {}
         self.begin_again = False
+        self.waiting: Mapping[str, int] = {}
+        """Records by topic that Kafka has and raw has not, as of the last look."""
         self.workers: dict[str, Worker] = {}
         self._topics: dict[str, Worker] = {}
         self._parked_at = 0.0
-        self._care = Care(shop.spark, shop.lake, shop.own, shop.metrics)
+        self._care = Care(shop.spark, shop.lake, shop.own, shop.metrics, self.flush)
         self._landing = ThreadPoolExecutor(1, thread_name_prefix="raw")
         self._pool = ThreadPoolExecutor(shop.own.workers, thread_name_prefix="contract")
 
@@ -60,6 +62,9 @@ class Batches:
             tables.create_fixed(self._shop.spark, self._shop.lake)
             self.raw = positions.raw_position(self._shop.lake)
             self._add(released)
+            for topic, size in self.raw.sizes.items():
+                if topic in self._topics:
+                    self._topics[topic].arrived(0, size)
             for worker in self.workers.values():
                 # After a failed query nobody knows who saw its last batch; only raw and the tables do.
                 worker.behind = worker.covered < self.raw.batch
@@ -75,6 +80,12 @@ class Batches:
                 worker.retry_at = 0.0
             self._tend()
             return set(self._topics) != known
+
+    def most_records(self) -> int:
+        """Records that the next batch may have, by what is known of their sizes."""
+        own, waiting = self._shop.own, self.waiting
+        wanted = {topic: waiting.get(topic, 0) for topic in self._topics} if waiting else dict.fromkeys(self._topics, 1)
+        return sizes.most_records(self.raw.sizes, wanted, own.batch_mb * sizes.MB, own.batch_records)
 
     def topics(self) -> list[str]:
         """Topics of all contracts known."""
@@ -167,6 +178,20 @@ class Batches:
             _log.info("compared", **{name: found[-1][name] for name in ("contract", "batch", "rows", "differ")})
         return found
 
+    def care(self, _: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Care for every table now, or for one (argument: table, as layer.name or the contract's id); what each run
+        saved (a command's work). Batches go on between the tables."""
+        asked, known = arguments.get("table"), self._care.tables(self._around())
+        own = self.workers.get(str(asked))
+        wanted = f"silver.{own.contract.table}" if own else asked
+        if wanted is not None and wanted not in known:
+            raise UsageError(f"there is no table `{asked}` to care for", fix=f"one of {', '.join(known)}")
+        found: list[Saved] = []
+        for table in [str(wanted)] if wanted else known:
+            with self.lock:
+                found += self._care.now(self._around(), table, self._record_bytes())
+        return [asdict(one) for one in found]
+
     def _worker(self, contract: object) -> Worker:
         worker = self.workers.get(str(contract))
         if worker is None:
@@ -189,15 +214,16 @@ class Batches:
         started, began_ms = time.monotonic(), shop.clock.now_ms()
         date = shop.clock.now().date().isoformat()
         with held(raw.shaped(frame, number, date, shop.spark.sparkContext.defaultParallelism)) as rows:
-            parts = raw.survey(rows)
+            parts = raw.survey(rows, sized=True)
             if not parts:
                 return
             crashpoint("after-read")
             session.suit(rows.sparkSession, sum(part.records for part in parts.values()), shop.own)
             self._keep_schemas(parts, number)
-            facts = RawCommit(number, _further(self.raw.ends, parts), {**self.raw.ids, **self.topic_ids})
+            known = sizes.observed(self.raw.sizes, parts)
+            facts = RawCommit(number, _further(self.raw.ends, parts), {**self.raw.ids, **self.topic_ids}, known)
             for topic, part in parts.items():
-                self._topics[topic].arrived(part.records)
+                self._topics[topic].arrived(part.records, known[topic])
             # Rows are judged before or while they go into raw; what is made of them is committed after that.
             land = inheritable_thread_target(rows.sparkSession)(self._land)
             landing = Landing(lambda: self._landing.submit(land, rows, facts, parts))
@@ -215,7 +241,8 @@ class Batches:
     def _land(self, rows: DataFrame, facts: RawCommit, parts: Mapping[str, TopicPart]) -> int:
         """Append the batch to raw; when it was there, in epoch milliseconds."""
         shop = self._shop
-        raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), Txn(f"{shop.own.query}/raw", facts.batch), facts)
+        txn, largest = Txn(f"{shop.own.query}/raw", facts.batch), max(part.largest for part in parts.values())
+        raw.append_raw(rows, shop.lake.spark_table(*tables.RAW), txn, facts, largest)
         self.raw, at = facts, shop.clock.now_ms()
         shop.metrics.mark("first_raw")
         for topic, part in parts.items():
@@ -304,11 +331,18 @@ class Batches:
     def _tend_tables(self) -> None:
         """Table care that fails is said and tried again at its next turn: nothing depends on it."""
         try:
-            around = {worker.contract.table: worker.tended for worker in self.workers.values()}
-            kept = {w.contract.history_table: directly for w in self.workers.values() if w.contract.history}
-            self._care.tend({**around, **kept})
+            self._care.tend(self._around(), waiting=any(self.waiting.values()), record_bytes=self._record_bytes())
         except Exception as error:  # noqa: BLE001 - whatever Spark throws, the stream goes on
             _log.warning("table care failed", kind=type(error).__name__)
+
+    def _around(self) -> dict[str, Around]:
+        """By table of silver, what runs around a change of it."""
+        around: dict[str, Around] = {worker.contract.table: worker.tended for worker in self.workers.values()}
+        kept = {w.contract.history_table: directly for w in self.workers.values() if w.contract.history}
+        return {**around, **kept}
+
+    def _record_bytes(self) -> int:
+        return max(self.raw.sizes.values(), default=sizes.UNSEEN_BYTES)
 
     def _reopen(self, worker: Worker) -> None:
         """Look at a halted contract's table anew; what other programs did to it is then known."""

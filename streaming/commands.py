@@ -1,5 +1,5 @@
 """The command log: commands on one topic, answers on another. The verbs: ping, flush-ledger,
-catch-up, replay, rebuild, compare, recover.
+catch-up, replay, rebuild, compare, care, recover.
 
 A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run
 twice.
@@ -39,6 +39,7 @@ def verbs(batches: Batches, more: Mapping[str, Verb] | None = None) -> dict[str,
         "catch-up": catch_up,
         "replay": batches.replay,
         "rebuild": batches.rebuild,
+        "care": lambda identity, arguments: {"runs": batches.care(identity, arguments)},
         **(more or {}),
         "compare": lambda identity, arguments: {"tables": batches.compare(identity, arguments)},
     }

@@ -30,15 +30,17 @@ def wrapped(schema_text: str) -> str:
     return json.dumps({"type": "record", "name": "CaudalWrapped", "fields": fields})
 
 
-def decoded(contract: Contract, writers: Sequence[Writer]) -> Column:
+def decoded(contract: Contract, writers: Sequence[Writer], longest: int | None = None) -> Column:
     """A struct {record, sentinel} of the contract's newest wire form, null where no writer fits.
 
-    Reads the raw columns `value` and `schema_id`. With one writer, the steady state, it is one decode and one test.
+    A value of more than `longest` bytes is not looked into. Reads the raw columns `value` and `schema_id`. With one
+    writer, the steady state, it is one decode and one test.
     """
-    return remembered(contract, ("decoded", tuple(writers)), lambda: _decoded(contract, writers))
+    what = ("decoded", tuple(writers), longest)
+    return remembered(contract, what, lambda: _decoded(contract, writers, longest))
 
 
-def _decoded(contract: Contract, writers: Sequence[Writer]) -> Column:
+def _decoded(contract: Contract, writers: Sequence[Writer], longest: int | None) -> Column:
     from pyspark.sql import functions as F
     from pyspark.sql.avro.functions import from_avro
 
@@ -50,6 +52,8 @@ def _decoded(contract: Contract, writers: Sequence[Writer]) -> Column:
     for writer in ready:
         one = from_avro(body(), wrapped(writer.text), options)
         test = F.col("schema_id") == writer.schema_id
+        if longest is not None:
+            test = test & (F.length("value") <= longest)
         chain = F.when(test, one) if chain is None else chain.when(test, one)
     assert chain is not None
     return chain

@@ -103,16 +103,18 @@ class SilverCommit:
 
 @dataclass(frozen=True)
 class RawCommit:
-    """The facts of one raw commit: its batch, the end offset of every partition ever read, the ids of the topics."""
+    """The facts of one raw commit: its batch, the end offset of every partition ever read, the ids of the topics, and
+    how many bytes a record of them has."""
 
     batch: int
     ends: Mapping[str, Mapping[int, int]]
     ids: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def text(self) -> str:
         """The userMetadata of the commit."""
         ends = {topic: {str(p): end for p, end in parts.items()} for topic, parts in self.ends.items()}
-        found = {"caudal": "raw", "batch": self.batch, "ends": ends, "ids": dict(self.ids)}
+        found = {"caudal": "raw", "batch": self.batch, "ends": ends, "ids": dict(self.ids), "sizes": dict(self.sizes)}
         return json.dumps(found, separators=(",", ":"))
 
 
@@ -142,7 +144,7 @@ def raw_commit(text: str | None) -> RawCommit | None:
     if found is None:
         return None
     ends = {topic: {int(p): int(end) for p, end in parts.items()} for topic, parts in found["ends"].items()}
-    return RawCommit(int(found["batch"]), ends, dict(found.get("ids") or {}))
+    return RawCommit(int(found["batch"]), ends, dict(found.get("ids") or {}), dict(found.get("sizes") or {}))
 
 
 def counted(batch: int, contract: str, counts: Mapping[str, Any]) -> Facts:

@@ -1,4 +1,5 @@
-"""What only the JVM knows: Avro's own verdict on two schemas, sessions of plans, folders of any file system."""
+"""What only the JVM knows: Avro's own verdict on two schemas, sessions of plans, the limit of a running query, folders
+of any file system."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming import StreamingQuery
 
 
 def compatible(spark: SparkSession) -> Callable[[str, str], bool]:
@@ -28,6 +30,18 @@ def within(session: SparkSession, frame: DataFrame) -> DataFrame:
     plan = frame._jdf.queryExecution().logical()
     dataset = session.sparkContext._jvm.org.apache.spark.sql.classic.Dataset
     return DataFrame(dataset.ofRows(session._jsparkSession, plan), session)
+
+
+def limit(spark: SparkSession, query: StreamingQuery, records: int) -> None:
+    """Let the next batch of a running query with one source have at most so many records.
+
+    The option that says so is fixed when a query starts. Spark's own loop asks for the limit before each batch, in the
+    place that is changed here; only the query's own thread may do that, between two batches.
+    """
+    loop = query._jsq.streamingQuery()
+    limits = loop.uniqueSources()
+    most = spark.sparkContext._jvm.org.apache.spark.sql.connector.read.streaming.ReadLimit.maxRows(records)
+    getattr(loop, "uniqueSources_$eq")(limits.updated(limits.head()._1(), most))
 
 
 def remove(session: SparkSession, folder: str) -> None:

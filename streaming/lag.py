@@ -56,6 +56,20 @@ class Lag:
         self._telling = False
 
 
+def furthest(
+    raw: Mapping[str, Mapping[int, int]], planned: Mapping[str, Mapping[int, int]]
+) -> dict[str, dict[int, int]]:
+    """How far each partition is done: to raw's last record, and over the transaction markers that a finished batch read
+    behind it."""
+    return {
+        topic: {
+            p: max(raw.get(topic, {}).get(p, 0), planned.get(topic, {}).get(p, 0))
+            for p in {*raw.get(topic, {}), *planned.get(topic, {})}
+        }
+        for topic in {*raw, *planned}
+    }
+
+
 def behind(ends: Mapping[str, Mapping[int, int]], done: Mapping[str, Mapping[int, int]]) -> dict[str, int]:
     """Records not read yet, by topic. A partition never read is behind by all it holds."""
     return {

@@ -13,13 +13,13 @@ from confluent_kafka.admin import AdminClient
 from caudal.errors import CaudalError
 from caudal.settings import Settings
 from schemas.topics import client_conf
-from streaming import failures, gaps, read
+from streaming import failures, gaps, jvm, read
 from streaming.batches import Batches
 from streaming.gaps import Gap
 from streaming.settings import StreamingSettings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming import StreamingQuery
 
 
@@ -31,6 +31,7 @@ class Query:
         self._scratch = settings.data_dir.resolve() / "scratch" / f"checkpoint-{own.query}"
         self._query: StreamingQuery | None = None
         self.gaps: list[Gap] = []
+        self._there: dict[str, list[int]] = {}
 
     def start(self) -> bool:
         """Begin to read; false when there is no topic to read.
@@ -41,15 +42,17 @@ class Query:
         kafka = gaps.look(AdminClient(client_conf(self._settings)), there)
         self.gaps = gaps.found(self._batches.raw, kafka)
         topics = sorted(set(there) - {gap.topic for gap in self.gaps})
+        self._there = {topic: list(there[topic]) for topic in topics}
         self._batches.topic_ids = {topic: kafka.ids[topic] for topic in topics}
         self._batches.begin_again = False
         if not topics:
             return False
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._batches.closing = False
-        frame = read.stream(self._spark, self._settings.kafka, self._own, topics, self._batches.raw.ends)
+        ends, most = self._batches.raw.ends, self._batches.most_records()
+        frame = read.stream(self._spark, self._settings.kafka, self._own, topics, ends, most)
         self._query = (
-            frame.writeStream.foreachBatch(self._batches.process)
+            frame.writeStream.foreachBatch(self._process)
             .queryName(f"caudal-{self._own.query}")
             .option("checkpointLocation", f"file://{self._scratch / uuid.uuid4().hex}")
             .trigger(processingTime=f"{int(self._own.trigger_s * 1000)} milliseconds")
@@ -65,6 +68,12 @@ class Query:
             self._query.stop()
             self._query = None
 
+    def _process(self, frame: DataFrame, number: int) -> None:
+        self._batches.process(frame, number)
+        query = self._query
+        if query is not None:
+            jvm.limit(self._spark, query, self._batches.most_records())
+
     @property
     def running(self) -> bool:
         """Whether the query has been started and has not ended."""
@@ -76,6 +85,11 @@ class Query:
             return None
         error = self._query.exception()
         return failures.of_query(error or RuntimeError("ended"), self._own.query)
+
+    def partitions(self) -> dict[str, list[int]]:
+        """Partitions that are read, by topic."""
+        later = {topic: sorted(parts) for topic, parts in self.read_to().items()}
+        return {topic: sorted({*parts, *later.get(topic, ())}) for topic, parts in self._there.items()}
 
     def read_to(self) -> Mapping[str, Mapping[int, int]]:
         """The end offsets that Spark last planned, by topic and partition; transaction markers count as read."""

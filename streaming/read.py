@@ -24,11 +24,17 @@ METADATA_S = 10.0
 
 
 def stream(
-    spark: SparkSession, kafka: KafkaSettings, own: StreamingSettings, topics: Sequence[str], ends: Ends
+    spark: SparkSession,
+    kafka: KafkaSettings,
+    own: StreamingSettings,
+    topics: Sequence[str],
+    ends: Ends,
+    most: int | None = None,
 ) -> DataFrame:
     """The stream of all topics, starting where raw ends; partitions that raw has never seen start at their beginning.
 
-    `failOnDataLoss` stays true: offsets that are gone end the query with an error instead of a gap.
+    `failOnDataLoss` stays true: offsets that are gone end the query with an error instead of a gap. `most` are the
+    records of the first batch (None: the most that the settings allow).
     """
     return (
         spark.readStream.format("kafka")
@@ -40,7 +46,10 @@ def stream(
         .option("kafka.isolation.level", "read_committed")
         .option("failOnDataLoss", "true")
         .option("includeHeaders", "true")
-        .option("maxOffsetsPerTrigger", own.batch_records)
+        .option("maxOffsetsPerTrigger", most or own.batch_records)
+        # A consumer holds what it has fetched and what it has unpacked of that; a record that is larger still comes.
+        .option("kafka.fetch.max.bytes", 8_000_000)
+        .option("kafka.max.poll.records", 100)
         # A broker that restarts needs longer than three quick tries.
         .option("fetchOffset.numRetries", 10)
         .option("fetchOffset.retryIntervalMs", 1000)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.fault import crashpoint
 from caudal.query import Query, text
 from schemas import tables as layout
-from streaming import jvm, replay, session, slices, suppress, tables
+from streaming import jvm, replay, session, sizes, slices, suppress, tables
 from streaming.commit import Txn, append, replace_all
 from streaming.errors import ContractHalted
 from streaming.facts import Parked, Replayed, SilverCommit, counted
@@ -42,6 +42,7 @@ class Rebuild:
         self._shop, self._worker, self._identity = shop, worker, identity
         self._contract = worker.contract
         self._session = shop.spark.newSession()
+        session.read_by(self._session, sizes.column_rows(worker.record_bytes))
         self._name = f"{self._contract.table}__rebuild"
         self._path = shop.lake.spark_table("silver", self._name)
         self._letters = shop.lake.spark_table("quarantine", self._name)

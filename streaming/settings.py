@@ -14,6 +14,7 @@ class StreamingSettings(BaseModel):
     # hundred
     # bytes, decoded and held twice, stay below half of a heap of 1 GiB; what does not fit goes to disk.
     batch_records: int = Field(default=50_000, ge=1, description="most records of one micro-batch, all topics")
+    batch_mb: int = Field(default=64, ge=1, description="megabytes of values that one micro-batch holds, about")
     catchup_records: int = Field(default=50_000, ge=1, description="records of one catch-up slice, about")
     # Small contracts mostly wait for the driver, so a few more than cores keep the cores busy.
     workers: int = Field(default=4, ge=1, description="contracts that work side by side")
@@ -34,9 +35,20 @@ class StreamingSettings(BaseModel):
     care_look_s: float = Field(default=20.0, gt=0, description="seconds between looks at a table that may need care")
     care_files: int = Field(default=64, ge=2, description="so many small files of a table are compacted")
     care_small_mb: int = Field(default=32, ge=1, description="a smaller data file is small")
+    care_deleted: float = Field(
+        default=0.2, gt=0, le=1, description="share of deleted rows from which on a table's files are written anew"
+    )
+    # Whoever opens a table in a folder lists its whole log, tens of µs for each file, and a version has four; a commit
+    # a second makes 3,600 versions an hour.
+    care_versions: int = Field(default=4_000, ge=1, description="so many versions in a table's log make it be trimmed")
+    care_log_h: float = Field(default=1.0, ge=0, description="hours of versions that a trimmed log keeps for readers")
+    care_budget_s: float = Field(default=3.0, gt=0, description="seconds that a batch may wait for table care")
     care_share: float = Field(default=0.1, gt=0, le=1, description="most of the time that table care may take")
     vacuum_first_s: float = Field(default=3600, ge=0, description="how long after the start tables are vacuumed")
     vacuum_keep_h: int = Field(default=168, ge=168, description="hours that unneeded files are kept for older readers")
+    objective: float = Field(
+        default=0.99, gt=0, lt=1, description="share of the time in which a table is as fresh as its contract promises"
+    )
     lag_s: float = Field(default=2.0, gt=0, description="how often the ends of the topics are asked for")
     restart_s: float = Field(default=3.0, gt=0, description="first wait before a failed query starts again")
     restart_max_s: float = Field(default=60.0, gt=0, description="longest wait before a failed query starts again")

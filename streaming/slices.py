@@ -122,7 +122,7 @@ def run(
         )
     rows = piece.rows.where(f"schema_id IS NULL OR schema_id NOT IN ({_listed(waiting)})") if waiting else piece.rows
     writers = [r.writer for r in verdicts.values() if r.verdict == "decodes" and r.writer is not None]
-    read = rows.withColumn("_decoded", decoded(contract, writers))
+    read = rows.withColumn("_decoded", decoded(contract, writers, own.max_message_bytes))
     with held(judgeable(read, contract, verdicts, own, erased)) as fine:
         seen = look(fine, contract)
         piece.looked()

@@ -138,6 +138,8 @@ def evolve(spark: SparkSession, lake: Lake, contract: Contract) -> list[str]:
     if contract.history:
         if not lake.has_table("silver", contract.history_table):
             create_history(spark, lake.spark_table("silver", contract.history_table), contract)
+        else:
+            keep(spark, lake, ("silver", contract.history_table), tables.silver_properties(contract))
         places.append((contract.history_table, tables.history_columns(contract)))
     for name, wanted in places:
         added = evolution.plan(columns(lake, "silver", name), contract, wanted)

@@ -21,10 +21,11 @@ from caudal.metrics import Metrics
 from schemas.contract import Contract
 from schemas.distribution import Released
 from schemas.tables import distinct_columns
-from streaming import failures, heal, jvm, session, slices, suppress, tables
+from streaming import failures, heal, jvm, session, sizes, slices, suppress, tables
 from streaming.commit import Txn
 from streaming.errors import IdentityDrift, NotLanded, TableDrift
 from streaming.facts import SilverCommit
+from streaming.freshness import ValidThrough
 from streaming.history import History
 from streaming.ids import Ids
 from streaming.landing import Landing
@@ -73,6 +74,8 @@ class Worker:
         self.halted: CaudalError | None = None
         self.retry_at = 0.0
         self._waiting = 0
+        self._record_bytes = sizes.UNSEEN_BYTES
+        self.through = ValidThrough()
         self._path = ""
         self._silver: SilverTable | None = None
         self._history: SilverTable | None = None
@@ -89,6 +92,17 @@ class Worker:
     @property
     def contract(self) -> Contract:
         return self.released.contract
+
+    @property
+    def record_bytes(self) -> int:
+        """About how many bytes a record in raw has."""
+        return self._record_bytes
+
+    @property
+    def settled(self) -> bool:
+        """Whether silver has all that raw has of this contract."""
+        open_ = self.halted is not None or self.behind or self._waiting > 0
+        return not open_ and not self._shop.ledger.parked(self.contract.id)
 
     def open(self, flushed: int) -> None:
         """Make the table fit the contract and find out what it covers; `flushed` is the last commit in the ledger.
@@ -159,8 +173,13 @@ class Worker:
                 fix=f"caudal rebuild silver {self.contract.id}, or take the contract back",
             )
 
-    def arrived(self, records: int) -> None:
-        """Raw has so many more records of this contract; they wait until a slice brings them to silver."""
+    def arrived(self, records: int, record_bytes: int) -> None:
+        """Raw has so many more records of this contract, of about so many bytes each; they wait until a slice brings
+        them to silver."""
+        rows = sizes.column_rows(record_bytes)
+        if rows != sizes.column_rows(self._record_bytes):
+            session.read_by(self.session, rows)
+        self._record_bytes = record_bytes
         self._waits(self._waiting + records)
 
     def live(self, rows: DataFrame, batch: int, part: TopicPart, landing: Landing) -> None:
@@ -303,6 +322,8 @@ class Worker:
         self.covered = max(self.covered, piece.upto)
         if piece.retried is None:
             self._waits(max(0, self._waiting - piece.part.records))
+            if not self._shop.ledger.parked(contract.id):
+                self.through.committed(piece.part.times, shop.clock.now_ms())
         if outcome.codes and piece.retried is None:
             self._dead_covered = max(self._dead_covered, piece.upto)
         self._report(outcome, shop.clock.now_ms())
@@ -336,14 +357,16 @@ class Worker:
             )
 
     def _slice_end(self, raw: DataFrame, upto: int) -> int | None:
-        """The last batch of the next slice: as many whole batches as hold about `catchup_records`."""
+        """The last batch of the next slice: as many whole batches as hold about `catchup_records` or `batch_mb`."""
         waiting = raw.where(f"_batch > {self.covered} AND _batch <= {upto}").groupBy("_batch").count()
         # A bound on what reaches the driver; the rest comes with the next slices.
         counted = waiting.orderBy("_batch").limit(1000).collect()
         self._waits(sum(row["count"] for row in counted))
+        own = self._shop.own
+        most = min(own.catchup_records, own.batch_mb * sizes.MB // max(1, self._record_bytes))
         total, last = 0, None
         for row in counted:
-            if last is not None and total + row["count"] > self._shop.own.catchup_records:
+            if last is not None and total + row["count"] > most:
                 break
             total, last = total + row["count"], row["_batch"]
         return last

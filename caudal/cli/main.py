@@ -54,6 +54,7 @@ MOUNTED = (
     ("caudal.cli.quality", "quality"),
     ("caudal.cli.deadletters", "deadletters"),
     ("caudal.cli.rebuild", "rebuild"),
+    ("caudal.cli.care", None),
     ("caudal.cli.recover", "recover"),
     ("caudal.cli.plan", None),
     ("caudal.cli.fraud", "fraud"),

@@ -124,6 +124,17 @@ def _pages(found: dict[str, Any]) -> Iterator[str]:
         rows = [tuple(_cell(p[name]) for name in names) for p in found["processes"]]
         yield table(("process", "state", "pid", "restarts", "MiB", "peak", "at"), rows)
     yield _stage_table(found["stages"])
+    if found["backlog"] and found["backlog"]["records"]:
+        left = found["backlog"]
+        end = "no end in sight" if left["eta_s"] is None else f"done in {left['eta_s']:,.0f} s"
+        yield f"backlog: {left['records']:,} records, {left['records_per_s']:,.0f}/s, {end}"
+    if found["freshness"]:
+        said = ("contract", "valid through", "age s", "promised s", "kept 1 h", "kept 24 h", "burn 1 h", "burn 24 h")
+        yield table(said, [_fresh(row) for row in found["freshness"]])
+    if found["tables"]:
+        made_of = ("table", "files", "small_files", "bytes", "deleted_ratio", "log_versions", "care_runs", "care_files")
+        said = ("table", "files", "small", "bytes", "deleted", "versions", "care runs", "files saved")
+        yield table(said, [tuple(row[name] for name in made_of) for row in found["tables"]])
     if found["breakers"]:
         open_or_not = [(b["component"], b["host"], b["state"]) for b in found["breakers"]]
         yield table(("breaker of", "host", "state"), open_or_not)
@@ -132,6 +143,15 @@ def _pages(found: dict[str, Any]) -> Iterator[str]:
             (time.strftime("%H:%M:%S", time.localtime(a["at"])), a["code"], a["summary"]) for a in found["alerts"]
         ]
         yield table(("at", "alarm", "what"), alarms)
+
+
+def _fresh(row: dict[str, Any]) -> tuple[str, ...]:
+    through = "-" if row["valid_through"] is None else _clock(row["valid_through"])
+    age = "-" if row["age_s"] is None else f"{row['age_s']:,.1f}"
+    promise = "-" if row["promise_s"] is None else f"{row['promise_s']:,.0f}"
+    kept = ["-" if row[name] is None else f"{row[name]:.1%}" for name in ("kept_1h", "kept_24h")]
+    burn = ["-" if row[name] is None else f"{row[name]:.1f}" for name in ("burn_rate_1h", "burn_rate_24h")]
+    return (row["contract"], through, age, promise, *kept, *burn)
 
 
 def checks(findings: Sequence[Finding]) -> str:

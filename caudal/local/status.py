@@ -12,6 +12,7 @@ from caudal.lease import holder
 from caudal.local import record
 from caudal.metrics import Snapshot, read_all
 from caudal.settings import Settings
+from caudal.standing import backlog, freshness, tables
 
 STAGES = ("source", "kafka", "raw", "silver", "gold", "decision")
 # Rates need two readings; the stages write their numbers once a second.
@@ -38,6 +39,9 @@ def status(settings: Settings, *, rate_s: float = RATE_S) -> dict[str, Any]:
         "processes": [_process(name, known, memory, supervisor is not None) for name, known in processes.items()],
         "memory_mib": {key: memory.get(key) for key in ("measure", "now_total", "peak_total")},
         "stages": stages(first, second),
+        "backlog": backlog(second),
+        "freshness": freshness(second),
+        "tables": tables(second),
         "breakers": breakers(second),
         "alerts": [
             {k: a.get(k) for k in ("at", "code", "summary", "runbook")} for a in recent(run_dir / "alerts.jsonl", 10)
@@ -56,7 +60,8 @@ def stages(first: Sequence[Snapshot], second: Sequence[Snapshot]) -> list[dict[s
             "rows": int(after[stage]),
             "rows_per_s": round(max(0.0, (after[stage] - before[stage]) / passed), 1) if passed > 0 else 0.0,
             "lag": int(lag[stage]),
-            "p95_age_s": _p95(second, stage),
+            "p95_age_s": _age(second, stage, "p95"),
+            "age_s": {name: _age(second, stage, name) for name in ("p50", "p95", "p99")},
             "rejects": int(rejects[stage]),
         }
         for stage in STAGES
@@ -105,6 +110,6 @@ def _sum(snapshots: Sequence[Snapshot], name: str) -> dict[str, float]:
     return sums
 
 
-def _p95(snapshots: Sequence[Snapshot], stage: str) -> float | None:
-    found = [float(age["p95"]) for s in snapshots for age in s.ages if age["stage"] == stage and age["n"]]
+def _age(snapshots: Sequence[Snapshot], stage: str, quantile: str) -> float | None:
+    found = [float(age[quantile]) for s in snapshots for age in s.ages if age["stage"] == stage and age["n"]]
     return round(max(found), 2) if found else None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from caudal import alerts, metrics
+from caudal import alerts, metrics, standing
 from caudal.errors import TransientError
 from caudal.lake import Lake
 from caudal.settings import Settings
@@ -32,6 +32,8 @@ def collect(settings: Settings, lake: Lake, reader: Reader, *, now: float | None
     return {
         "at": at,
         "stages": stages(snapshots),
+        "backlog": standing.backlog(snapshots),
+        "freshness": standing.freshness(snapshots),
         "rejects": by_label(snapshots, "caudal_rejects_total", "code"),
         "refused_at_door": by_label(snapshots, "caudal_rejects_total", "code", stage="source"),
         "duplicates": total(snapshots, "caudal_duplicates_total"),

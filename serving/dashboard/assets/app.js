@@ -6,14 +6,15 @@ import { clock, seconds } from "./draw.js";
 // States come every 2 s and comments every 10 s: longer silence means that something is away.
 const STALE_MS = 8000;
 const SECTIONS = {
-  now: panels.now, road: panels.road, shops: panels.shops, gold: panels.gold, decisions: panels.decisions,
+  now: panels.now, road: panels.road, shops: panels.shops, gold: panels.gold, promise: panels.promise,
+  decisions: panels.decisions,
   payments: panels.payments, tiers: panels.tiers, dead: panels.dead, quality: panels.quality,
   processes: panels.processes, alerts: panels.alerts,
 };
 // The part of the state that a section shows; ages move with every state, so they are part of it.
 const PARTS = {
   now: (s) => [s.stages, s.figures], road: (s) => s.stages, shops: (s) => s.figures.shops, gold: (s) => s.gold,
-  decisions: (s) => s.figures.decisions, payments: (s) => s.figures.payments, tiers: (s) => s.figures.tiers,
+  promise: (s) => [s.freshness, s.backlog], decisions: (s) => s.figures.decisions, payments: (s) => s.figures.payments, tiers: (s) => s.figures.tiers,
   dead: (s) => [s.figures.dead_letters, s.refused_at_door], quality: (s) => s.quality,
   processes: (s) => [s.processes, s.breakers], alerts: (s) => s.alerts,
 };

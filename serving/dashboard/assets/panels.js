@@ -67,6 +67,18 @@ export function gold({ gold: marts }) {
       cell(count(m.version), "num"), cell(seconds(m.age_s), `num ${m.group === "live" && m.age_s > 60 ? "warn" : ""}`))))];
 }
 
+export function promise({ freshness, backlog }) {
+  const rows = (freshness ?? []).filter((row) => row.promise_s !== null);
+  if (!rows.length) return empty("No table has been looked at yet.");
+  const share = (kept) => (kept === null ? "–" : `${(100 * kept).toFixed(1)} %`);
+  const left = backlog?.records > 10000 ? [el("p", { class: "quiet", text: `${count(backlog.records)} records wait, ${
+    backlog.eta_s === null ? "no end in sight" : `done in ${seconds(backlog.eta_s)}`}` })] : [];
+  return [...left, table("Freshness promised and kept", [["Contract"], ["Age", "num"], ["Promised", "num"], ["Kept 24 h", "num"], ["Burn 1 h", "num"]],
+    rows.map((row) => el("tr", {}, cell(row.contract, "name long"), cell(seconds(row.age_s), `num ${row.age_s > row.promise_s ? "warn" : ""}`),
+      cell(seconds(row.promise_s), "num"), cell(share(row.kept_24h), "num"),
+      cell((row.burn_rate_1h ?? 0).toFixed(1), `num ${row.burn_rate_1h >= 14.4 ? "bad" : row.burn_rate_1h > 1 ? "warn" : ""}`))))];
+}
+
 export function decisions({ figures }) {
   const rows = figures.decisions && [...figures.decisions].sort((a, b) => OUTCOMES.indexOf(a.outcome) - OUTCOMES.indexOf(b.outcome));
   if (!rows?.length) return empty("No decision has reached published gold yet.");

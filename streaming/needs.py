@@ -1,0 +1,124 @@
+"""Which table has the most to gain from care, and whether it may have it now: decisions, without effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal
+
+from streaming.settings import StreamingSettings
+from streaming.sizes import MB
+from streaming.tally import File
+
+Kind = Literal["compact", "purge", "log", "vacuum"]
+# So many times over its limit a table gets its care even when a batch has to wait for so many times the budget.
+OVERDUE, STRETCH = 8.0, 4.0
+# Fewer rows than these are no reason to write files anew, whatever their share.
+FEW_DELETED = 1000
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of one table. `versions` are commits in its log."""
+
+    layer: str
+    name: str
+    files: Mapping[str, File]
+    versions: int
+    clustered: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.layer}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that one table needs: how many times over its limit it is (`gain`, due from 1 on), the megabytes that
+    it would write anew, and for a compaction the bytes from which on a file is left alone."""
+
+    table: Table
+    kind: Kind
+    gain: float
+    mb: float = 0.0
+    below: int = 0
+
+
+class Costs:
+    """Seconds that care has taken, by kind: of a run as such, and for each megabyte written anew."""
+
+    def __init__(self) -> None:
+        self._run: dict[Kind, float] = {"compact": 1.0, "purge": 1.0, "log": 0.5, "vacuum": 2.0}
+        self._mb: dict[Kind, float] = {"compact": 0.05, "purge": 0.05}
+
+    def seconds(self, kind: Kind, mb: float) -> float:
+        """What a run would take."""
+        return self._run[kind] + self._mb.get(kind, 0.0) * mb
+
+    def megabytes(self, kind: Kind, seconds: float) -> float:
+        """What fits into so many seconds; at least one."""
+        each = self._mb.get(kind, 0.0)
+        return max(1.0, (seconds - self._run[kind]) / each) if each > 0 else float("inf")
+
+    def learn(self, kind: Kind, mb: float, seconds: float) -> None:
+        """A run took so long: half of what is believed from now on."""
+        if mb * self._mb.get(kind, 0.0) > self._run[kind]:
+            self._mb[kind] = (self._mb[kind] + max(0.0, seconds - self._run[kind]) / mb) / 2
+        else:
+            self._run[kind] = (self._run[kind] + max(0.01, seconds - self._mb.get(kind, 0.0) * mb)) / 2
+
+
+def needs(table: Table, own: StreamingSettings, costs: Costs) -> list[Need]:
+    """What a table needs now, by its own limits."""
+    found = [_compaction(table, own, costs), _purge(table, own), Need(table, "log", table.versions / own.care_versions)]
+    return [need for need in found if need is not None and need.gain >= 1]
+
+
+def first(wanted: Iterable[Need], costs: Costs, budget_s: float, *, waiting: bool) -> Need | None:
+    """The need that is most over its limit, of those that may be met now: while records wait for their batch, what
+    fits into the budget, or is long overdue and fits into a few of them."""
+
+    def may(need: Need) -> bool:
+        most = budget_s * (STRETCH if need.gain >= OVERDUE else 1)
+        return not waiting or costs.seconds(need.kind, need.mb) <= most
+
+    return max(filter(may, wanted), key=lambda need: need.gain, default=None)
+
+
+def small_files(table: Table, own: StreamingSettings) -> list[int]:
+    """Bytes of the files that are small, smallest first."""
+    return sorted(file.bytes for file in table.files.values() if file.bytes < own.care_small_mb * MB)
+
+
+def deleted_share(table: Table) -> float:
+    """Rows that deletion vectors took out, of all rows in the files."""
+    rows = sum(file.rows for file in table.files.values())
+    return sum(file.deleted for file in table.files.values()) / rows if rows else 0.0
+
+
+def _compaction(table: Table, own: StreamingSettings, costs: Costs) -> Need | None:
+    small = small_files(table, own)
+    gain, limit = len(small) / own.care_files, own.care_small_mb * MB
+    if gain < 1:
+        return None
+    if table.clustered:
+        # Clustering takes every file that it has not seen, large ones too.
+        size = sum(file.bytes for file in table.files.values() if file.bytes < limit or file.loose)
+        return Need(table, "compact", gain, size / MB, limit)
+    # The smallest ones that fit into the budget; they make the most readers' work for their size.
+    fits = costs.megabytes("compact", own.care_budget_s) * MB
+    sums = list(accumulate(small))
+    n = min(len(small), max(2, sum(1 for size in sums if size <= fits)))
+    # Files of the same size cannot be told apart, so all of them are taken.
+    below = small[n - 1] + 1
+    taken = sum(1 for size in small if size < below)
+    return Need(table, "compact", gain, sum(small[:taken]) / MB, below)
+
+
+def _purge(table: Table, own: StreamingSettings) -> Need | None:
+    deleted = sum(file.deleted for file in table.files.values())
+    if deleted < FEW_DELETED:
+        return None
+    size = sum(file.bytes for file in table.files.values() if file.deleted)
+    return Need(table, "purge", deleted_share(table) / own.care_deleted, size / MB)
