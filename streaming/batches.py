@@ -83,8 +83,9 @@ class Batches:
 
     def most_records(self) -> int:
         """Records that the next batch may have, by what is known of their sizes."""
-        own, waiting = self._shop.own, self.waiting
-        wanted = {topic: waiting.get(topic, 0) for topic in self._topics} if waiting else dict.fromkeys(self._topics, 1)
+        # Asked without the lock, while contracts may be added: a copy of the names is made at once.
+        own, waiting, topics = self._shop.own, self.waiting, list(self._topics)
+        wanted = {topic: waiting.get(topic, 0) for topic in topics} if waiting else dict.fromkeys(topics, 1)
         return sizes.most_records(self.raw.sizes, wanted, own.batch_mb * sizes.MB, own.batch_records)
 
     def topics(self) -> list[str]:

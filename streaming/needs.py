@@ -62,11 +62,16 @@ class Costs:
         return max(1.0, (seconds - self._run[kind]) / each) if each > 0 else float("inf")
 
     def learn(self, kind: Kind, mb: float, seconds: float) -> None:
-        """A run took so long: half of what is believed from now on."""
+        """A run took so long. What was quicker than believed is believed at once, what was slower by half: one run on a
+        machine that was busy must not keep the next ones away."""
         if mb * self._mb.get(kind, 0.0) > self._run[kind]:
-            self._mb[kind] = (self._mb[kind] + max(0.0, seconds - self._run[kind]) / mb) / 2
+            self._mb[kind] = _believed(self._mb[kind], max(0.0, seconds - self._run[kind]) / mb)
         else:
-            self._run[kind] = (self._run[kind] + max(0.01, seconds - self._mb.get(kind, 0.0) * mb)) / 2
+            self._run[kind] = _believed(self._run[kind], max(0.01, seconds - self._mb.get(kind, 0.0) * mb))
+
+
+def _believed(before: float, seen: float) -> float:
+    return seen if seen < before else (before + seen) / 2
 
 
 def needs(table: Table, own: StreamingSettings, costs: Costs) -> list[Need]:
@@ -77,10 +82,12 @@ def needs(table: Table, own: StreamingSettings, costs: Costs) -> list[Need]:
 
 def first(wanted: Iterable[Need], costs: Costs, budget_s: float, *, waiting: bool) -> Need | None:
     """The need that is most over its limit, of those that may be met now: while records wait for their batch, what
-    fits into the budget, or is long overdue and fits into a few of them."""
+    fits into the budget; what is long overdue may take a few of them, or twice what a run takes that writes nothing,
+    since on a machine as slow as that waiting does not make it less."""
 
     def may(need: Need) -> bool:
-        most = budget_s * (STRETCH if need.gain >= OVERDUE else 1)
+        late = max(STRETCH * budget_s, 2 * costs.seconds(need.kind, 0))
+        most = late if need.gain >= OVERDUE else budget_s
         return not waiting or costs.seconds(need.kind, need.mb) <= most
 
     return max(filter(may, wanted), key=lambda need: need.gain, default=None)

@@ -40,8 +40,8 @@ class Table:
         self.sql(f"ALTER TABLE {{}} SET TBLPROPERTIES ('delta.checkpointInterval' = '{CHECKPOINT}')")
 
     def care(self, log_h: float) -> Care:
-        """Eager care that keeps so many hours of the log."""
-        limits = {"care_files": FILES, "care_versions": VERSIONS, "care_log_h": log_h}
+        """Eager care that keeps so many hours of the log, however slow the machine is."""
+        limits = {"care_files": FILES, "care_versions": VERSIONS, "care_log_h": log_h, "care_budget_s": 1e9}
         own = StreamingSettings(care_look_s=1e-9, care_share=1.0, vacuum_first_s=1e9, **limits)  # type: ignore[arg-type]
         return Care(self.spark, self.lake, own, self.metrics)
 

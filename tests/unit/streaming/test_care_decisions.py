@@ -80,6 +80,20 @@ def test_costs_are_learned() -> None:
     costs.learn("compact", 100, 21.0)
     assert costs.megabytes("compact", 3.0) < before
     assert costs.seconds("compact", 100) > 10
+    costs.learn("compact", 100, 2.0)
+    assert costs.seconds("compact", 100) < 2.1
+
+
+def test_a_slow_machine_does_not_keep_care_away_for_ever() -> None:
+    """One run took half a minute: the next waits for a quiet moment, or until the table is long overdue."""
+    costs = Costs()
+    costs.learn("compact", 0, 34.0)
+    due, overdue = (Need(table({}), "compact", gain, mb=1) for gain in (OVERDUE - 1, OVERDUE))
+    assert first([due], costs, 3.0, waiting=True) is None
+    assert first([due], costs, 3.0, waiting=False) == due
+    assert first([overdue], costs, 3.0, waiting=True) == overdue
+    costs.learn("compact", 1, 1.0)
+    assert first([due], costs, 3.0, waiting=True) == due
 
 
 def test_a_log_is_cut_at_a_checkpoint_that_is_old_enough() -> None:
