@@ -130,6 +130,7 @@ LEDGER: tuple[Column, ...] = (
     Column("committed_at", "TIMESTAMP"),
     Column("silver_version", "BIGINT"),
     Column("offsets", "STRING"),
+    Column("expired", "BIGINT"),
 )
 
 TABLE_PROPERTIES: Mapping[str, str] = {

@@ -27,8 +27,11 @@ from streaming.errors import DataLoss
 from streaming.lag import Lag
 from streaming.ledger import Ledger
 from streaming.positions import flushed_versions
+from streaming.purge import Purging
 from streaming.query import Query
 from streaming.recover import Recovery
+from streaming.restore import Restoring
+from streaming.retain import Retaining
 from streaming.settings import StreamingSettings
 from streaming.watch import Watch
 from streaming.worker import Shop
@@ -75,7 +78,15 @@ class Stream:
         ledger.load(flushed_versions(lake))
         shop = Shop(self._spark, lake, own, writers, ledger, self._metrics, self._alerts, SystemClock())
         self._batches = Batches(shop)
-        self._verbs = verbs(self._batches, {"recover": Recovery(settings, shop, self._batches).run})
+        self._purging = Purging(shop, self._batches)
+        self._retaining = Retaining(shop, self._batches, self._purging)
+        more = {
+            "recover": Recovery(settings, shop, self._batches).run,
+            "restore": Restoring(shop, self._batches).run,
+            "purge": self._purging.run,
+            "retain": self._retaining.run,
+        }
+        self._verbs = verbs(self._batches, more)
         self._query = Query(self._spark, settings, own, self._batches)
         self._feed = ContractFeed(settings)
         file = settings.run_dir / f"freshness-{own.query}.json"
@@ -86,10 +97,11 @@ class Stream:
 
     def run(self, stop: threading.Event) -> None:
         """Catch up, start, and look after everything until `stop` is set."""
-        commands = Commands(self._settings, self._own.query, self._verbs)
+        commands = Commands(self._settings, self._own.query, self._verbs, self._retaining.tend)
         try:
             released = self._contracts(stop)
             self._batches.open(released)
+            self._purging.settle()
             commands.start()
             self._begin()
             while not stop.is_set():
@@ -105,6 +117,7 @@ class Stream:
         """Catch up, carry out one command (JSON), and stop. Raises Unreachable when the contracts cannot be read."""
         try:
             self._batches.open(list(self._feed.read_to_end().values()))
+            self._purging.settle()
             answered = answer(command.encode(), self._verbs)
             assert answered is not None, "the verb is one of this stage's"
             return answered

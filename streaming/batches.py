@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 from caudal import log
 from caudal.errors import UsageError
 from caudal.fault import crashpoint
+from caudal.query import Query
 from schemas.distribution import Released
 from streaming import failures, heal, positions, raw, registered, session, sizes, tables
 from streaming import fixes as changes
 from streaming.care import Around, Care, Saved, directly
 from streaming.commit import Txn
+from streaming.errors import Purged
 from streaming.facts import RawCommit
 from streaming.held import held
 from streaming.landing import Landing
 from streaming.raw import TopicPart
 from streaming.rebuild import Rebuild
 from streaming.replay import Report
+from streaming.when import first_batch, parse
 from streaming.worker import Shop, Worker
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ class Batches:
     """
 
     def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+        self.shop = self._shop = shop
         self.lock = threading.RLock()
         self.closing = False
         self.raw = RawCommit(0, {})
@@ -115,7 +118,7 @@ class Batches:
         with self.lock:
             for worker in self.workers.values():
                 if contract in (None, worker.contract.id) and worker.behind:
-                    self._reopen(worker)
+                    self.reopen(worker)
                     worker.catch_up(self.raw.batch)
             return {name: worker.covered for name, worker in sorted(self.workers.items())}
 
@@ -124,9 +127,11 @@ class Batches:
 
         Arguments: contract, where {code, path, since, at}, fixes, by, dry_run. Batches go on between the pieces.
         """
-        worker, report = self._worker(arguments.get("contract")), Report()
+        worker, report = self.worker(arguments.get("contract")), Report()
         changes.check(changes.parsed(list(arguments.get("fixes") or ())), worker.contract)
-        todo = heal.order(identity, worker.contract.id, arguments, worker.covered)
+        with self.lock:
+            # What a batch just brings to silver is part of it.
+            todo = heal.order(identity, worker.contract.id, arguments, worker.covered)
         while (piece := heal.next_piece(self._shop, worker, todo)) is not None:
             if arguments.get("dry_run"):
                 report.add(*heal.tried(self._shop, worker, piece))
@@ -137,17 +142,27 @@ class Batches:
         return report.plain()
 
     def rebuild(self, identity: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Make silver of one contract (argument: contract) anew from raw and put it in place (a command's work).
+        """Make silver of one contract anew from raw and put it in place (a command's work).
 
-        The stream goes on meanwhile; it waits for the last slice and the swap.
+        Arguments: contract; from (see `when`): take what came before that from the version that covered it. The stream
+        goes on meanwhile; it waits for the last slice and the swap.
         """
-        worker = self._worker(arguments.get("contract"))
+        worker = self.worker(arguments.get("contract"))
         job = Rebuild(self._shop, worker, identity)
         made = job.made()
         if made is not None:
             return made
+        first = self.first_batch(arguments["from"], worker.contract.topic) if arguments.get("from") else 1
+        if first > 1 and (worker.drifted or worker.covered < first - 1):
+            raise UsageError(
+                "only the whole table can be made anew",
+                where=worker.contract.id,
+                why="it was made for another key" if worker.drifted else "silver does not cover raw up to there",
+                fix=f"caudal rebuild silver {worker.contract.id}",
+            )
         try:
-            job.begin()
+            self.flush()
+            job.begin(first)
             while job.advance(worker.covered):
                 _log.info("rebuilding", contract=worker.contract.id, batch=job.done, of=worker.covered)
             with self.lock:
@@ -159,14 +174,21 @@ class Batches:
             job.clear()
 
     def compare(self, identity: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make silver anew from raw beside the live table, of one contract (argument: contract) or of each, and say
-        where they differ (a command's work). Nothing is changed; the stream waits only for the last slice."""
-        wanted = arguments.get("contract")
+        """Make silver anew from raw beside the live table, of one contract or of each, and say where they differ (a
+        command's work). Nothing is changed; the stream waits only for the last slice.
+
+        Arguments: contract; since (see `when`): only contracts with records since then, and of them only what followed.
+        """
+        wanted, since = arguments.get("contract"), arguments.get("since")
+        first = self.first_batch(since) if since else 1
         found = []
-        for worker in [self._worker(wanted)] if wanted else list(self.workers.values()):
+        for worker in [self.worker(wanted)] if wanted else list(self.workers.values()):
+            if first > 1 and self.first_batch(first + 1, worker.contract.topic) <= first:
+                continue
             job = Rebuild(self._shop, worker, f"{identity}-{worker.contract.table}")
             try:
-                job.begin()
+                self.flush()
+                job.begin(first)
                 while job.advance(worker.covered):
                     pass
                 with self.lock:
@@ -174,6 +196,9 @@ class Batches:
                         pass
                     version = job.pinned()
                 found.append(job.differences(version))
+            except Purged as error:
+                nothing = {"from_batch": 0, "batch": worker.covered, "rows": 0, "differ": 0, "at": []}
+                found.append({"contract": worker.contract.id, **nothing, "skipped": error.why})
             finally:
                 job.clear()
             _log.info("compared", **{name: found[-1][name] for name in ("contract", "batch", "rows", "differ")})
@@ -193,7 +218,14 @@ class Batches:
                 found += self._care.now(self._around(), table, self._record_bytes())
         return [asdict(one) for one in found]
 
-    def _worker(self, contract: object) -> Worker:
+    def first_batch(self, when: object, topic: str | None = None) -> int:
+        """The raw batch that `when` (see `when`) stands for, of one topic or of all. Raises UsageError."""
+        raw = Query(self._shop.lake)
+        raw.table("raw", *tables.RAW)
+        return first_batch(raw, parse(str(when), self._shop.clock.now()), topic)
+
+    def worker(self, contract: object) -> Worker:
+        """The worker of a contract's id. Raises UsageError when there is none."""
         worker = self.workers.get(str(contract))
         if worker is None:
             raise UsageError(f"no contract `{contract}` has been applied", fix="see: caudal contract list")
@@ -321,7 +353,7 @@ class Batches:
         now = time.monotonic()
         for worker in self.workers.values():
             if worker.halted is not None and now >= worker.retry_at:
-                self._reopen(worker)
+                self.reopen(worker)
             if worker.halted is None and worker.behind:
                 # One slice at a time, so that the others' batches go on in between.
                 worker.catch_up(self.raw.batch, most=1)
@@ -345,8 +377,8 @@ class Batches:
     def _record_bytes(self) -> int:
         return max(self.raw.sizes.values(), default=sizes.UNSEEN_BYTES)
 
-    def _reopen(self, worker: Worker) -> None:
-        """Look at a halted contract's table anew; what other programs did to it is then known."""
+    def reopen(self, worker: Worker) -> None:
+        """Look at a contract's table anew; what was done to it is then known. Callers hold the lock."""
         worker.resume()
         self.flush()
         flushed = positions.flushed_versions(self._shop.lake).get(worker.contract.id, -1)

@@ -1,5 +1,5 @@
 """The command log: commands on one topic, answers on another. The verbs: ping, flush-ledger,
-catch-up, replay, rebuild, compare, care, recover.
+catch-up, replay, rebuild, compare, care, recover, restore, purge, retain.
 
 A command's offset is committed after its answer, so one that was cut short is carried out again; all verbs may run
 twice.
@@ -22,6 +22,7 @@ COMMANDS, RESULTS = "caudal.commands", "caudal.results"
 Verb = Callable[[str, Mapping[str, Any]], object]
 """Takes the command's id and arguments. The id is part of the transactions of what it commits."""
 _log = log.get("streaming.commands")
+_LONGEST_MS = 86_400_000
 
 
 def verbs(batches: Batches, more: Mapping[str, Verb] | None = None) -> dict[str, Verb]:
@@ -46,10 +47,15 @@ def verbs(batches: Batches, more: Mapping[str, Verb] | None = None) -> dict[str,
 
 
 class Commands:
-    """The thread that reads commands `{id, verb, arguments}` and writes answers `{id, ok, result | error}`."""
+    """The thread that reads commands `{id, verb, arguments}` and writes answers `{id, ok, result | error}`.
 
-    def __init__(self, settings: Settings, query: str, known: Mapping[str, Verb]) -> None:
-        self._settings, self._known = settings, known
+    `idle` is called again and again while there is no command: work of the same kind that nobody has to ask for.
+    """
+
+    def __init__(
+        self, settings: Settings, query: str, known: Mapping[str, Verb], idle: Callable[[], None] = lambda: None
+    ) -> None:
+        self._settings, self._known, self._idle = settings, known, idle
         self._group = f"caudal.streaming.{query}"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
@@ -78,8 +84,8 @@ class Commands:
                 "auto.offset.reset": "earliest",
                 # After a kill the group waits for the dead member so long; by default 45 s.
                 "session.timeout.ms": 10_000,
-                # A rebuild may take this long; who is silent for longer is thrown out of the group.
-                "max.poll.interval.ms": 24 * 3_600_000,
+                # A command may take hours; the group must not take its reader for dead meanwhile.
+                "max.poll.interval.ms": _LONGEST_MS,
             }
         )
         producer = Producer({**conf, "acks": "all", "enable.idempotence": True})
@@ -87,7 +93,10 @@ class Commands:
         try:
             while not self._stop.is_set():
                 message = consumer.poll(0.5)
-                if message is None or message.error() is not None:
+                if message is None:
+                    self._tend()
+                    continue
+                if message.error() is not None:
                     continue
                 answered = answer(message.value(), self._known)
                 if answered is not None:
@@ -101,6 +110,12 @@ class Commands:
                     _log.warning("a command's offset is not committed", kind=error.args[0].name())
         finally:
             consumer.close()
+
+    def _tend(self) -> None:
+        try:
+            self._idle()
+        except Exception as error:  # noqa: BLE001 - whatever it was, commands are answered, and it is tried again
+            _log.warning("what was due failed", kind=type(error).__name__)
 
 
 def answer(value: bytes | None, known: Mapping[str, Verb]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _SESSION = "spark.databricks.delta.write."
+_VECTORS = "spark.databricks.delta.merge.deletionVectors.persistent"
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -82,6 +83,26 @@ def close_versions(session: SparkSession, source: DataFrame, path: str, keys: Se
             .whenNotMatchedInsertAll()
             .execute()
         )
+
+
+def delete_ranges(session: SparkSession, ranges: DataFrame, path: str, within: str, txn: Txn, rewrite: bool) -> None:
+    """Delete raw's records in the ranges (topic, partition, _batch, first, last). `within` is SQL over `t` that bounds
+    the files looked at. With `rewrite` their bytes are in none of the table's present files afterwards."""
+    from delta.tables import DeltaTable
+
+    same = " AND ".join(f"t.`{name}` = s.`{name}`" for name in ("topic", "partition", "_batch"))
+    on = f"{same} AND t.`offset` >= s.`first` AND t.`offset` <= s.`last` AND {within}"
+    once = {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version)}
+    with _set(session, {**once, _VECTORS: str(not rewrite).lower()}):
+        DeltaTable.forPath(session, path).alias("t").merge(ranges.alias("s"), on).whenMatchedDelete().execute()
+
+
+@contextmanager
+def committing(session: SparkSession, metadata: str, txn: Txn | None = None) -> Iterator[None]:
+    """Commits of SQL statements in the block carry this metadata, and are made once for this transaction id."""
+    once = {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version)} if txn else {}
+    with _set(session, {_METADATA: metadata, **once}):
+        yield
 
 
 @contextmanager

@@ -5,8 +5,10 @@ CaudalError
 │   ├── ContractHalted     one contract cannot go on; the others do, and it is caught up from raw later
 │   │   ├── Unbalanced     a batch's records and their states do not add up
 │   │   ├── TableDrift     a table is not what its only writer left
+│   │   ├── Purged         raw no longer has the records that something would be made of
 │   │   └── IdentityDrift  a table was made for another key, sequence or mode
 │   ├── DataLoss           Kafka no longer has records that raw has not seen
+│   ├── VersionGone        an older version of a table was cleaned up
 │   └── NotLanded          a batch did not reach raw, so nothing may be made of it
 └── TransientError
     └── QueryFailed        the query ended; it starts again from raw's positions
@@ -40,6 +42,13 @@ class TableDrift(ContractHalted):
     code = "CDL-TABLE-DRIFT"
 
 
+class Purged(ContractHalted):
+    """Raw no longer has the records that something would be made of: they were purged."""
+
+    code = "CDL-PURGED"
+    exit_code = Exit.USAGE
+
+
 class IdentityDrift(ContractHalted):
     """The contract's mode, key or sequence is not the one that its table was made for."""
 
@@ -51,6 +60,13 @@ class DataLoss(StreamingError):
 
     code = "CDL-DATA-LOSS"
     exit_code = Exit.INVARIANT
+
+
+class VersionGone(StreamingError):
+    """A version of a table that was asked for is not there any more: its log or its files were cleaned up."""
+
+    code = "CDL-VERSION-GONE"
+    exit_code = Exit.USAGE
 
 
 class NotLanded(StreamingError):

@@ -9,7 +9,7 @@ from typing import Any
 
 from streaming.errors import Unbalanced
 
-COUNTS = ("read", "applied", "duplicate", "superseded", "dead_letter", "parked", "late", "suppressed")
+COUNTS = ("read", "applied", "duplicate", "superseded", "dead_letter", "parked", "late", "suppressed", "expired")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Facts:
 
     Covers every raw batch after the contract's line before, since a batch without records of the contract leaves no
     line. A parked record that is decided later leaves a second line of the same batch with `parked` negative.
+    `expired` rows, applied before, were removed from silver for their age.
     """
 
     batch: int
@@ -30,6 +31,7 @@ class Facts:
     parked: int = 0
     late: int = 0
     suppressed: int = 0
+    expired: int = 0
     offsets: Mapping[str, list[int]] = field(default_factory=dict)
 
     def balance(self) -> None:

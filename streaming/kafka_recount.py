@@ -11,9 +11,9 @@ from caudal.lake import Lake
 from caudal.query import Query
 from caudal.settings import Settings
 from schemas.topics import client_conf
-from streaming.positions import raw_position
+from streaming import purged
+from streaming.positions import raw_commit_of, raw_position
 from streaming.recount import SHOWN, Found
-from streaming.tables import RAW
 
 Place = tuple[str, int]
 # Offsets and checksums of a partition are held in memory: a few hundred bytes per record.
@@ -22,17 +22,18 @@ MOST_PER_PARTITION = 300_000
 SILENCE_S = 15.0
 
 
-def compare(settings: Settings, lake: Lake) -> tuple[Found, bool]:
+def compare(settings: Settings, lake: Lake, since: int = 0) -> tuple[Found, bool]:
     """Every record in [first retained offset, raw's end) is in raw once with the same key and value, and no other.
 
-    True when partitions were so long that only their newest records were compared. Raises TransientError when the
-    broker goes away.
+    Of raw batches from `since` on when it is not 0; where raw's log no longer tells where they begin, from the first
+    record that raw has of them. True when partitions were so long that only their newest records were compared. Raises
+    TransientError when the broker goes away.
     """
     found = Found()
     query = Query(lake)
-    version = query.table("raw", *RAW)
+    version = purged.pin(query, lake)
     ends = raw_position(lake, version).ends
-    sums, partial = _read(settings, ends)
+    sums, partial = _read(settings, ends, _starts(query, lake, since, version) if since else {})
     for (topic, partition), (low, there) in sums.items():
         end = ends[topic][partition]
         found.examined += len(there)
@@ -47,6 +48,9 @@ def compare(settings: Settings, lake: Lake) -> tuple[Found, bool]:
                 kept = missing.pop(offset, None)
                 if kept is None or kept != _sum(key, value):
                     strangers.append(offset)
+        for gone in purged.ranges(query, topic, partition, low, end):
+            for offset in range(max(low, gone[0]), min(end, gone[1] + 1)):
+                missing.pop(offset, None)
         if missing:
             found.say(f"{topic}/{partition}: {len(missing)} records are in Kafka and not in raw, first {min(missing)}")
         if strangers:
@@ -55,10 +59,22 @@ def compare(settings: Settings, lake: Lake) -> tuple[Found, bool]:
     return found, partial
 
 
+def _starts(query: Query, lake: Lake, since: int, version: int) -> dict[Place, int]:
+    """Where raw stood before batch `since`, by partition; one that it read nothing of by then is not among them."""
+    before = raw_commit_of(lake, since - 1, version)
+    if before is not None:
+        return {(topic, p): end for topic, parts in before.ends.items() for p, end in parts.items()}
+    rows = query.rows(
+        'SELECT topic, "partition" AS p, min(CASE WHEN "_batch" >= ' + str(since) + ' THEN "offset" END) AS low, '
+        'max("offset") + 1 AS high FROM raw GROUP BY topic, "partition"'
+    )
+    return {(row["topic"], row["p"]): row["high"] if row["low"] is None else row["low"] for row in rows}
+
+
 def _read(
-    settings: Settings, ends: Mapping[str, Mapping[int, int]]
+    settings: Settings, ends: Mapping[str, Mapping[int, int]], starts: Mapping[Place, int]
 ) -> tuple[dict[Place, tuple[int, dict[int, int]]], bool]:
-    """By partition: the first offset read, and checksums by offset up to raw's end."""
+    """By partition: the first offset read, `starts` or what Kafka has, and checksums by offset up to raw's end."""
     from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
     consumer = Consumer(
@@ -78,8 +94,9 @@ def _read(
         for topic, parts in ends.items():
             for partition, end in parts.items():
                 low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SILENCE_S)
-                first = max(low, end - MOST_PER_PARTITION)
-                partial = partial or first > low
+                begin = max(low, starts.get((topic, partition), low))
+                first = max(begin, end - MOST_PER_PARTITION)
+                partial = partial or first > begin
                 if min(end, high) > first:
                     out[topic, partition] = (first, {})
                     start.append(TopicPartition(topic, partition, first))

@@ -87,9 +87,9 @@ class Ledger:
         query.table("ledger", *LEDGER)
         for version, facts in undone:
             counted = query.rows(
-                # Any of the three tells a line from its own opposite: what is read, what waits, what is refused.
-                f"SELECT abs(sum(read)) + abs(sum(parked)) + abs(sum(dead_letter)) AS n FROM ledger "
-                f"WHERE contract = '{facts.contract}' "
+                # Any of the four tells a line from its own opposite: what is read, waits, is refused or removed.
+                f"SELECT abs(sum(read)) + abs(sum(parked)) + abs(sum(dead_letter)) + abs(coalesce(sum(expired), 0)) "
+                f"AS n FROM ledger WHERE contract = '{facts.contract}' "
                 f"AND silver_version = {version}"
             )
             if counted[0]["n"]:

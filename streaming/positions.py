@@ -51,6 +51,17 @@ def raw_position(lake: Lake, at: int | None = None) -> RawCommit:
     return _raw_from_rows(lake)
 
 
+def raw_commit_of(lake: Lake, batch: int, at: int | None = None) -> RawCommit | None:
+    """Where raw stood after a batch; None when its log does not tell (any more). `at` is the version to look from."""
+    opened = DeltaTable(lake.table(*RAW), version=at, storage_options=lake.storage_options or None)
+    for _, entry in _history(opened):
+        facts = raw_commit(entry.get("userMetadata"))
+        # A batch's number stands in a second commit when positions were moved by hand; the newest counts.
+        if facts is not None and facts.batch <= batch:
+            return facts if facts.batch == batch else None
+    return None
+
+
 def silver_position(lake: Lake, table: str, flushed: int, at: int | None = None) -> SilverPosition:
     """Walk a silver table's log back to the last commit that the ledger table knows (`flushed`) and to its facts.
 
@@ -78,6 +89,15 @@ def silver_position(lake: Lake, table: str, flushed: int, at: int | None = None)
     return SilverPosition(
         opened.version(), max(covered, 0), generation, stored, tuple(reversed(unflushed)), tuple(undone)
     )
+
+
+def commits(opened: DeltaTable) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    """A silver table's commits, newest first, and whether a RESTORE has undone them."""
+    skip_above: int | None = None
+    for version, entry in _history(opened):
+        if entry.get("operation") == "RESTORE" and (skip_above is None or version <= skip_above):
+            skip_above = _restored_to(entry, version)
+        yield version, entry, skip_above is not None and version > skip_above
 
 
 def flushed_versions(lake: Lake) -> dict[str, int]:

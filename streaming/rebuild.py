@@ -3,6 +3,9 @@
 The same slices are judged by the same code into a table of their own while the stream runs; only the last slice and the
 swap hold the stage's lock. Records whose dead letter is open stay dead letters (healing is `replay`'s work); replays
 that were made are made again, after the same raw batch as then, so the result is what the live table must be.
+
+It may begin at a later raw batch: then what came before is taken from the live table's version that covered just that.
+Where raw was purged for its age, it begins behind that, with the live rows whose records are gone.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from caudal.fault import crashpoint
 from caudal.query import Query, text
 from schemas import tables as layout
-from streaming import jvm, replay, session, sizes, slices, suppress, tables
+from streaming import base, boundary, jvm, replay, session, sizes, slices, suppress, tables
+from streaming.base import Base
 from streaming.commit import Txn, append, replace_all
-from streaming.errors import ContractHalted
+from streaming.errors import ContractHalted, Purged
 from streaming.facts import Parked, Replayed, SilverCommit, counted
 from streaming.held import held
 from streaming.history import History
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from streaming.worker import Shop, Worker
 
 _LOOK = 1000
-_STATES = ("applied", "duplicate", "superseded", "late", "suppressed")
+_STATES = ("applied", "duplicate", "superseded", "late", "suppressed", "expired")
 
 
 class Rebuild:
@@ -53,6 +57,7 @@ class Rebuild:
         self._parked: list[Parked] = []
         self._orders: list[Replayed] = []
         self._table: SilverTable | None = None
+        self._first = 1
         self.done = 0
 
     def made(self) -> dict[str, Any] | None:
@@ -63,9 +68,15 @@ class Rebuild:
         nothing = {**dict.fromkeys(_STATES, 0), "dead_letter": 0}
         return self._found(target.next_version - 1, self._ledger()["applied"], nothing)
 
-    def begin(self) -> None:
-        """An empty table beside the live one, whatever an earlier attempt has left."""
+    def begin(self, first: int = 1) -> None:
+        """A table beside the live one, whatever an earlier attempt has left: empty, or with what the live table had
+        when it covered all before raw batch `first`.
+
+        Raises VersionGone and IdentityDrift. The ledger must be flushed.
+        """
         contract = self._contract
+        start = base.find(self._shop.lake, contract, first) if first > 1 else None
+        purged = self._purged(start)
         self.clear()
         cluster = (contract.event_time, contract.event_id) if contract.mode == "append" else contract.key[:4]
         columns, properties = layout.silver_columns(contract), layout.silver_properties(contract)
@@ -75,7 +86,19 @@ class Rebuild:
         if contract.history:
             tables.create_history(self._session, self._history_path, contract)
             self._history = SilverTable(self._shop.lake, self._history_name)
+        # Replays that what is taken over was made with are in it.
         self._orders = self._made()
+        if start is not None:
+            self._orders = [order for order in self._orders if order.covered >= first]
+            self._start(start)
+        elif purged:
+            self._orders = [order for order in self._orders if order.last > purged]
+            self._take(self._worker.version, purged, f"batch <= {purged}", f"_batch <= {purged}")
+            if contract.mode == "append":
+                # Rows that went for their age are those that these lines have more of.
+                there = Query(self._shop.lake)
+                there.table("t", "silver", self._name)
+                self._counts["expired"] = self._counts["applied"] - int(there.one("SELECT count(*) FROM t"))
 
     def advance(self, upto: int) -> bool:
         """One slice, or one replay, towards raw's batch `upto`; false when there is none left."""
@@ -88,7 +111,7 @@ class Rebuild:
         raw = self._raw().where(f"_batch > {self.done} AND _batch <= {goal}")
         last = self._slice_end(raw)
         if last is not None:
-            self._slice(raw.where(f"_batch <= {last}"), last)
+            self._slice(raw.where(f"_batch <= {last}"), self.done + 1, last, Txn(f"rebuild/{self._identity}", last))
         self.done = goal if last is None else last
         return self.done < upto or bool(self._orders)
 
@@ -119,8 +142,9 @@ class Rebuild:
         ]
         place = F.expr("concat(_partition, '@', _offset)").alias("at")
         digest = F.xxhash64(F.to_json(F.struct(*columns))).alias("digest")
-        live = self._session.read.format("delta").option("versionAsOf", version).load(self._worker.path)
-        made = self._session.read.format("delta").load(self._path)
+        young = f"NOT coalesce({boundary.expired(contract, boundary.horizon(self._shop, self._worker))}, false)"
+        live = self._session.read.format("delta").option("versionAsOf", version).load(self._worker.path).where(young)
+        made = self._session.read.format("delta").load(self._path).where(young)
         both = live.select(digest, place, F.lit(1).alias("n")).unionByName(
             made.select(digest, place, F.lit(-1).alias("n"))
         )
@@ -128,7 +152,7 @@ class Rebuild:
         with held(apart) as found:
             shown = [row["at"] for row in found.select("at").distinct().orderBy("at").limit(SHOWN).collect()]
             differ = found.count()
-        named = {"contract": contract.id, "batch": self.done, "version": version}
+        named = {"contract": contract.id, "from_batch": self._first, "batch": self.done, "version": version}
         return {**named, "rows": made.count(), "differ": differ, "at": shown}
 
     def swap(self) -> dict[str, Any]:
@@ -138,6 +162,10 @@ class Rebuild:
         shop, worker, contract = self._shop, self._worker, self._contract
         self._meets()
         before, waiting = self._ledger(), shop.ledger.parked(contract.id)
+        horizon = boundary.horizon(shop, worker)
+        old = f"coalesce({boundary.expired(contract, horizon)}, false)"
+        made = worker.session.read.format("delta").load(self._path)
+        self._counts["expired"] += made.where(old).count()
         states = {name: self._counts[name] - before[name] for name in _STATES}
         parked = sum(p.records for p in self._parked) - sum(p.records for p in waiting)
         refused = -(states["applied"] + states["duplicate"] + states["superseded"] + parked)
@@ -156,11 +184,11 @@ class Rebuild:
         target = worker.aimed(self._swapped())
         if target.history is not None:
             versions = worker.session.read.format("delta").load(self._history_path)
+            versions = versions.where(f"NOT coalesce({boundary.ended(contract, horizon)}, false)")
             replace_all(versions, target.history.path, target.history.txn)
         crashpoint("mid-rebuild")
         names = [column.name for column in layout.silver_columns(contract)]
-        rows = worker.session.read.format("delta").load(self._path)
-        rows = rows.withColumn("_version", F.lit(target.next_version).cast("bigint")).select(*names)
+        rows = made.where(f"NOT {old}").withColumn("_version", F.lit(target.next_version).cast("bigint")).select(*names)
         replace_all(rows, target.path, target.silver, commit.text())
         worker.took(commit)
         worker.adopt()
@@ -183,18 +211,59 @@ class Rebuild:
         for path in (self._path, self._letters, self._history_path):
             jvm.remove(self._session, path)
 
-    def _slice(self, raw: DataFrame, last: int) -> None:
+    def _purged(self, start: Base | None) -> int:
+        """The last raw batch whose records were purged for their age. Raises Purged when that is in the way."""
+        upto, why = boundary.purged_upto(self._shop, self._contract.id), ""
+        if start is not None and start.covered < upto:
+            why = "the version to begin with is older than what raw still has"
+        elif upto and self._worker.drifted:
+            why = "rows were told apart in another way, and the records that they came from are gone"
+        elif upto and start is None and self._contract.ignore_null_updates:
+            why = "changes that rows were put together from are gone"
+        if why:
+            raise Purged(
+                "raw no longer has all that the table was made of",
+                where=self._contract.id,
+                why=f"{why}: raw was purged up to batch {upto}",
+                fix=f"begin later: caudal rebuild silver {self._contract.id} --from {upto + 1}",
+            )
+        return upto
+
+    def _start(self, start: Base) -> None:
+        """Begin with what the live table had, and decide what waited then, which comes before all that is judged."""
+        self._take(start.version, start.covered, f"silver_version <= {start.version}", "true")
+        for one in start.parked:
+            mine = f"schema_id = {one.schema_id} AND _batch >= {one.first_batch} AND _batch <= {one.batch}"
+            txn = Txn(f"rebuild/{self._identity}/parked/{one.first_batch}-{one.schema_id}", one.batch)
+            self._slice(self._raw().where(mine), one.first_batch, one.batch, txn)
+
+    def _take(self, version: int, covered: int, lines: str, rows: str) -> None:
+        """Take over rows of a version of the live table, and the counts of these lines of the ledger."""
+        shop, contract = self._shop, self._contract
+        erased = suppress.erased_refs(self._session, shop.lake)
+        once = Txn(f"rebuild/{self._identity}/base", 1)
+        session.suit(self._session, 10**9, shop.own)
+        base.copy(self._session, self._worker.path, contract, version, rows, self._path, once, erased)
+        if self._history is not None:
+            # A version's end follows from the changes of its key, and those of keys that change again are set anew.
+            live = self._session.read.format("delta").load(shop.lake.spark_table("silver", contract.history_table))
+            kept = base.fitted(live.where(f"_batch <= {covered}"), layout.history_columns(contract))
+            append(kept, self._history_path, once)
+        self._counts.update(base.sums(shop.lake, contract, _STATES, lines))
+        self._first, self.done = covered + 1, covered
+
+    def _slice(self, raw: DataFrame, first: int, last: int, txn: Txn) -> None:
         shop, contract = self._shop, self._contract
         dead = self._session.read.format("delta").load(shop.lake.spark_table(*tables.DEAD_LETTERS))
-        known = dead.where(f"contract = {text(contract.id)} AND _batch > {self.done} AND _batch <= {last}")
+        known = dead.where(f"contract = {text(contract.id)} AND _batch >= {first} AND _batch <= {last}")
         with held(raw.join(known.select(*replay.PLACE).distinct(), list(replay.PLACE), "left_anti")) as rows:
             found = survey(rows).get(contract.topic)
             if found is None:
                 return
             verdicts = {i: shop.writers.resolve(contract, i) for i in found.ids if i is not None}
             session.suit(self._session, found.records, shop.own)
-            piece = Slice(rows, self.done + 1, last, last, found)
-            target = self._target(Txn(f"rebuild/{self._identity}", last))
+            piece = Slice(rows, first, last, last, found)
+            target = self._target(txn)
             erased = suppress.erased_refs(self._session, shop.lake)
             outcome = slices.run(piece, contract, verdicts, target, shop.own, erased, shop.clock)
         self._count(outcome.commit)
@@ -237,7 +306,7 @@ class Rebuild:
 
     def _found(self, version: int, applied: int, changes: dict[str, int]) -> dict[str, Any]:
         place = {"contract": self._contract.id, "batch": self._worker.covered, "version": version}
-        return {**place, "applied": applied, "changes": changes}
+        return {**place, "from_batch": self._first, "applied": applied, "changes": changes}
 
     def _target(self, txn: Txn) -> Target:
         assert self._table is not None, "a rebuild is begun before it advances"
@@ -252,11 +321,7 @@ class Rebuild:
             self._counts.update({name: getattr(line, name) for name in _STATES})
 
     def _ledger(self) -> dict[str, int]:
-        query = Query(self._shop.lake)
-        query.table("ledger", *tables.LEDGER)
-        sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _STATES)
-        [row] = query.rows(f"SELECT {sums} FROM ledger WHERE contract = {text(self._contract.id)}")
-        return {name: int(row[name]) for name in _STATES}
+        return base.sums(self._shop.lake, self._contract, _STATES)
 
     def _raw(self) -> DataFrame:
         path = self._shop.lake.spark_table(*tables.RAW)

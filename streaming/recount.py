@@ -2,6 +2,9 @@
 
 A consistent cut: silver is pinned first, then what was written before it (dead letters, raw). The facts that belong to
 the pinned silver version come from the ledger table and, for what is not flushed yet, from silver's own log.
+
+With `since`, raw batches before it are left alone. A contract is then looked at from the end of its last line of the
+ledger before that batch; one of which something was decided again since, from its beginning.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from caudal.lake import Lake
 from caudal.query import Query
 from schemas.contract import Contract
 from schemas.tables import RESOLVED_SQL, column_of
+from streaming import purged
 from streaming.facts import COUNTS, Facts, counted
-from streaming.positions import silver_position
-from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RAW, RESOLUTIONS
+from streaming.positions import raw_commit_of, silver_position
+from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RESOLUTIONS
 from streaming.truncates import sweeps
 
 # A finding names a few places; more would not help anybody.
@@ -24,13 +28,15 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Pinned:
-    """One contract's tables at one moment. `lines` are its ledger up to `cut`, the raw batch that silver covers."""
+    """One contract's tables at one moment. `lines` are its ledger behind raw batch `after` up to `cut`, the one that
+    silver covers."""
 
     contract: Contract
     version: int
     cut: int
     lines: tuple[Facts, ...]
     parked: tuple[tuple[int, int, int], ...] = ()
+    after: int = 0
 
 
 @dataclass
@@ -47,8 +53,9 @@ class Found:
 class Recount:
     """All pinned tables in one set: `raw`, `dead`, and one `silver_…` table for each contract."""
 
-    def __init__(self, lake: Lake, contracts: Iterable[Contract]) -> None:
-        self.lake, self.query = lake, Query(lake)
+    def __init__(self, lake: Lake, contracts: Iterable[Contract], since: int = 0) -> None:
+        """`since` is the first raw batch to look at; 0 for all."""
+        self.lake, self.query, self.since = lake, Query(lake), since
         present = [c for c in contracts if lake.has_table("silver", c.table)]
         versions = {c.id: self.query.table(_alias(c), "silver", c.table) for c in present}
         # Pinned after silver, since they are written before it.
@@ -63,7 +70,7 @@ class Recount:
             f"SELECT l.* FROM letters l LEFT ANTI JOIN ({RESOLVED_SQL}) r ON l.topic = r.topic AND "
             'l."partition" = r."partition" AND l."offset" = r."offset" AND l."_batch" = r."_batch"',
         )
-        self.raw_version = self.query.table("raw", *RAW)
+        self.raw_version = purged.pin(self.query, lake)
         self.query.table("ledger", *LEDGER)
         self.query.table("parked", *PARKED)
         self.pinned = [self._pin(contract, versions[contract.id]) for contract in present]
@@ -73,6 +80,8 @@ class Recount:
         found = Found()
         self._raw_once(found)
         for pinned in self.pinned:
+            # That nothing came since is a finding too: raw and the ledger agree on it.
+            found.examined += self.since > 0
             self._ledger(pinned, found)
             self._states(pinned, found)
         return found
@@ -82,14 +91,15 @@ class Recount:
         found = Found()
         for pinned in self.pinned:
             contract, table = pinned.contract, _alias(pinned.contract)
-            found.examined += int(self.query.one(f"SELECT count(*) FROM {table}"))
-            sql = _near_copies(contract, table) if contract.mode == "append" else _key_copies(contract, table)
+            new = f'"_batch" > {pinned.after}'
+            found.examined += int(self.query.one(f"SELECT count(*) FROM {table} WHERE {new}")) + (self.since > 0)
+            sql = _near_copies(contract, self._near(pinned)) if contract.mode == "append" else self._copies(pinned)
             twice = int(self.query.one(f"SELECT count(*) FROM ({sql})"))
             if twice:
                 what = "event ids" if contract.mode == "append" else "keys"
                 found.say(f"{contract.id}: {twice} {what} are in silver more than once")
             if contract in self.kept:
-                copies = _key_copies(contract, _history(contract), contract.event_id)
+                copies = _key_copies(contract, f"{_history(contract)} WHERE {new}", contract.event_id)
                 twice = int(self.query.one(f"SELECT count(*) FROM ({copies})"))
                 if twice:
                     found.say(f"{contract.id}: {twice} changes are in its history more than once")
@@ -97,15 +107,60 @@ class Recount:
                 self._decisions(table, found)
         return found
 
+    def _near(self, pinned: Pinned) -> str:
+        """The rows that a new one may be a copy of: all when everything is new, else those within its reach."""
+        table = _alias(pinned.contract)
+        if not pinned.after:
+            return table
+        time = f'"{column_of(pinned.contract, pinned.contract.event_time)}"'
+        [row] = self.query.rows(
+            f'SELECT min({time}) AS low, max({time}) AS high FROM {table} WHERE "_batch" > {pinned.after}'
+        )
+        if row["low"] is None:
+            return f"(SELECT * FROM {table} WHERE false)"
+        try:
+            low, high = row["low"] - pinned.contract.lateness, row["high"] + pinned.contract.lateness
+        except OverflowError:
+            return table
+        between = f"{time} >= timestamp '{low.isoformat()}' AND {time} <= timestamp '{high.isoformat()}'"
+        return f"(SELECT * FROM {table} WHERE {between})"
+
+    def _copies(self, pinned: Pinned) -> str:
+        table = _alias(pinned.contract)
+        if not pinned.after:
+            return _key_copies(pinned.contract, table)
+        keys = [f'"{column_of(pinned.contract, name)}"' for name in pinned.contract.key]
+        same = " AND ".join(f"a.{key} = n.{key}" for key in keys)
+        listed = ", ".join(keys)
+        new = f'(SELECT DISTINCT {listed} FROM {table} WHERE "_batch" > {pinned.after})'
+        return _key_copies(pinned.contract, f"(SELECT a.* FROM {table} a LEFT SEMI JOIN {new} n ON {same})")
+
     def _pin(self, contract: Contract, version: int) -> Pinned:
+        after = self._line_before(contract, version) if self.since else 0
+        pinned = self._pinned(contract, version, after)
+        # What was decided again belongs to records that came before.
+        again = any(line.read == 0 and (line.dead_letter or line.parked or line.applied) for line in pinned.lines)
+        return self._pinned(contract, version, 0) if after and again else pinned
+
+    def _line_before(self, contract: Contract, version: int) -> int:
+        return int(
+            self.query.one(
+                "SELECT coalesce(max(batch), 0) FROM (SELECT silver_version, batch FROM ledger "
+                f"WHERE contract = '{contract.id}' AND silver_version <= {version} AND batch < {self.since} "
+                "GROUP BY silver_version, batch HAVING sum(read) > 0)"
+            )
+        )
+
+    def _pinned(self, contract: Contract, version: int, after: int) -> Pinned:
         lines: dict[tuple[int, int], dict[str, int]] = {}
+        mine = f"contract = '{contract.id}' AND silver_version <= {version}"
         rows = self.query.rows(
-            f"SELECT silver_version, batch, {', '.join(f'sum({n}) AS {n}' for n in COUNTS)} FROM ledger "
-            f"WHERE contract = '{contract.id}' AND silver_version <= {version} GROUP BY silver_version, batch"
+            f"SELECT silver_version, batch, {', '.join(f'coalesce(sum({n}), 0) AS {n}' for n in COUNTS)} FROM ledger "
+            f"WHERE {mine} AND batch > {after} GROUP BY silver_version, batch"
         )
         for row in rows:
             lines[row["silver_version"], row["batch"]] = {name: int(row[name]) for name in COUNTS}
-        flushed = max((v for v, _ in lines), default=-1)
+        flushed = int(self.query.one(f"SELECT coalesce(max(silver_version), -1) FROM ledger WHERE {mine}"))
         at = silver_position(self.lake, contract.table, flushed, version)
         waiting = self._parked(contract, flushed)
         for number, commit in at.unflushed:
@@ -119,11 +174,12 @@ class Recount:
             for line in commit.lines:
                 lines.pop((number, line.batch), None)
         facts = [
-            counted(batch, contract.id, counts) for (_, batch), counts in sorted(lines.items()) if any(counts.values())
+            counted(batch, contract.id, counts)
+            for (_, batch), counts in sorted(lines.items())
+            if any(counts.values()) and batch > after
         ]
-        return Pinned(
-            contract, version, at.covered, tuple(facts), tuple(sorted(key for key, n in waiting.items() if n > 0))
-        )
+        parked = tuple(sorted(key for key, n in waiting.items() if n > 0))
+        return Pinned(contract, version, at.covered, tuple(facts), parked, after)
 
     def _parked(self, contract: Contract, flushed: int) -> dict[tuple[int, int, int], int]:
         rows = self.query.rows(
@@ -134,20 +190,38 @@ class Recount:
         return {(row["first_batch"], row["batch"], row["schema_id"]): int(row["n"]) for row in rows}
 
     def _raw_once(self, found: Found) -> None:
-        found.examined += int(self.query.one("SELECT count(*) FROM raw"))
+        new = f'"_batch" >= {self.since}'
+        found.examined += int(self.query.one(f"SELECT count(*) FROM raw WHERE {new}"))
         twice = self.query.rows(
-            'SELECT topic, "partition" AS p, "offset" AS o FROM raw GROUP BY topic, "partition", "offset" '
+            f'SELECT topic, "partition" AS p, "offset" AS o FROM raw WHERE {new} GROUP BY topic, "partition", "offset" '
             f"HAVING count(*) > 1 LIMIT {SHOWN}"
         )
         for row in twice:
             found.say(f"{row['topic']}/{row['p']}@{row['o']} is in raw more than once")
+        for finding in purged.findings(self.query, self.lake, self.raw_version, SHOWN):
+            found.say(finding)
+        ends = self.ends_before()
+        rows = self.query.rows(
+            f'SELECT topic, "partition" AS p, min("offset") AS o FROM raw WHERE {new} GROUP BY topic, "partition"'
+        )
+        for row in rows:
+            end = ends.get(row["topic"], {}).get(row["p"], 0)
+            if row["o"] < end:
+                found.say(f"{row['topic']}/{row['p']}: batch {self.since} and later begin again at {row['o']} of {end}")
+
+    def ends_before(self) -> Mapping[str, Mapping[int, int]]:
+        """Where raw stood before the first batch looked at, as far as its log still tells; nothing without `since`."""
+        before = raw_commit_of(self.lake, self.since - 1, self.raw_version) if self.since > 1 else None
+        return before.ends if before else {}
 
     def _ledger(self, pinned: Pinned, found: Found) -> None:
         """Each line balances, and read is the number of raw records of its batches."""
         name = pinned.contract.id
+        mine = f'topic = \'{pinned.contract.topic}\' AND "_batch" > {pinned.after} AND "_batch" <= {pinned.cut}'
         rows = self.query.rows(
-            f"SELECT \"_batch\" AS batch, count(*) AS n FROM raw WHERE topic = '{pinned.contract.topic}' "
-            f'AND "_batch" <= {pinned.cut} GROUP BY "_batch"'
+            "SELECT batch, sum(n) AS n FROM ("
+            f'SELECT "_batch" AS batch, count(*) AS n FROM raw WHERE {mine} GROUP BY "_batch" UNION ALL '
+            f'SELECT "_batch" AS batch, sum(records) AS n FROM purges WHERE {mine} GROUP BY "_batch") GROUP BY batch'
         )
         batches = {int(row["batch"]): int(row["n"]) for row in rows}
         read: dict[int, int] = {}
@@ -156,7 +230,7 @@ class Recount:
             if line.read != states:
                 found.say(f"{name}, batch {line.batch}: read {line.read}, accounted for {states}")
             read[line.batch] = read.get(line.batch, 0) + line.read
-        before = 0
+        before = pinned.after
         for batch in sorted(batch for batch, n in read.items() if n):
             there = sum(n for b, n in batches.items() if before < b <= batch)
             if there != read[batch]:
@@ -170,17 +244,28 @@ class Recount:
 
     def _states(self, pinned: Pinned, found: Found) -> None:
         """Silver and dead letters hold exactly what the ledger says, and nothing that raw does not."""
-        name, table, cut = pinned.contract.id, _alias(pinned.contract), pinned.cut
+        name, cut = pinned.contract.id, pinned.cut
+        new = f'"_batch" > {pinned.after}'
+        table = f"(SELECT * FROM {_alias(pinned.contract)} WHERE {new})"
         rows = int(self.query.one(f"SELECT count(*) FROM {table}"))
         found.examined += rows
         total = {what: sum(getattr(line, what) for line in pinned.lines) for what in COUNTS}
+        lost = (
+            f"SELECT s.* FROM {table} s LEFT ANTI JOIN raw r ON r.topic = '{pinned.contract.topic}' "
+            'AND s."_topic" = r.topic AND s."_partition" = r."partition" AND s."_offset" = r."offset" '
+            'AND s."_batch" = r."_batch"'
+        )
+        known = (
+            's."_topic" = p.topic AND s."_partition" = p."partition" AND s."_batch" = p."_batch" '
+            'AND s."_offset" >= p."first" AND s."_offset" <= p."last"'
+        )
         unknown = self.query.rows(
-            f'SELECT s."_partition" AS p, s."_offset" AS o FROM {table} s LEFT ANTI JOIN raw r '
-            f'ON r.topic = \'{pinned.contract.topic}\' AND s."_topic" = r.topic AND s."_partition" = r."partition" '
-            f'AND s."_offset" = r."offset" AND s."_batch" = r."_batch" LIMIT {SHOWN}'
+            f'SELECT s."_partition" AS p, s."_offset" AS o FROM ({lost}) s LEFT ANTI JOIN purges p ON {known} '
+            f"LIMIT {SHOWN}"
         )
         for row in unknown:
             found.say(f"{name}: silver has {row['p']}@{row['o']}, which raw does not")
+        purged_rows = int(self.query.one(f"SELECT count(*) FROM ({lost}) s LEFT SEMI JOIN purges p ON {known}"))
         places = int(
             self.query.one(f'SELECT count(*) FROM (SELECT DISTINCT "_topic", "_partition", "_offset" FROM {table})')
         )
@@ -198,7 +283,15 @@ class Recount:
         )
         if both:
             found.say(f"{name}: {both} records are applied and dead letters at once")
-        least, most = [total["applied"]] * 2 if pinned.contract.mode == "append" else self._keys(pinned, cut)
+        if pinned.contract.mode == "append":
+            least = most = total["applied"] - total["expired"]
+        else:
+            least, most = self._keys(pinned, cut)
+            # A key whose row went for its age may have come again; a row whose record was purged has no key in raw.
+            least, most = least - total["expired"], most + purged_rows
+        if pinned.after:
+            # A key's row may be older than its newest records, and rows that went for their age than these lines.
+            least, most = 0 if pinned.contract.mode != "append" else least, most + total["expired"]
         if not least <= rows <= most:
             found.say(f"{name}: {rows} rows in silver, {least} expected")
         self._versions(pinned, found)
@@ -212,7 +305,7 @@ class Recount:
             self.query.one(
                 f"SELECT count(*) FROM {table} s LEFT SEMI JOIN (SELECT * FROM {table} WHERE \"_op\" = 't') t "
                 'ON s."_topic" = t."_topic" AND s."_partition" = t."_partition" AND s."_offset" = t."_offset" '
-                "WHERE coalesce(s.\"_op\", '') <> 't'"
+                f"WHERE coalesce(s.\"_op\", '') <> 't' AND s.\"_batch\" > {pinned.after}"
             )
         )
 
@@ -224,21 +317,27 @@ class Recount:
             self.query.one(
                 f"SELECT count(*) FROM {_history(pinned.contract)} h LEFT ANTI JOIN {_alias(pinned.contract)} s "
                 'ON s."_topic" = h."_topic" AND s."_partition" = h."_partition" AND s."_offset" = h."_offset" '
-                f'WHERE h."_current" AND h."_batch" <= {pinned.cut}'
+                f'WHERE h."_current" AND h."_batch" > {pinned.after} AND h."_batch" <= {pinned.cut}'
             )
         )
         if wrong and not pinned.contract.ignore_null_updates:
             found.say(f"{pinned.contract.id}: {wrong} versions are current in its history and not in silver")
 
     def _dead(self, pinned: Pinned) -> int:
-        """Distinct dead letters up to the cut whose record is in raw."""
-        return int(
-            self.query.one(
-                'SELECT count(*) FROM (SELECT DISTINCT d.topic, d."partition", d."offset" FROM dead d '
-                'LEFT SEMI JOIN raw r ON d.topic = r.topic AND d."partition" = r."partition" '
-                'AND d."offset" = r."offset" '
-                f"WHERE d.contract = '{pinned.contract.id}' AND d.\"_batch\" <= {pinned.cut})"
+        """Distinct dead letters up to the cut whose record is in raw or was purged."""
+        mine = f'd.contract = \'{pinned.contract.id}\' AND d."_batch" > {pinned.after} AND d."_batch" <= {pinned.cut}'
+        there = (
+            'LEFT SEMI JOIN raw r ON d.topic = r.topic AND d."partition" = r."partition" AND d."offset" = r."offset"',
+            f"LEFT SEMI JOIN purges p ON {purged.WITHIN.format('d')}",
+        )
+        return sum(
+            int(
+                self.query.one(
+                    'SELECT count(*) FROM (SELECT DISTINCT d.topic, d."partition", d."offset" FROM dead d '
+                    f"{join} WHERE {mine})"
+                )
             )
+            for join in there
         )
 
     def _keys(self, pinned: Pinned, cut: int) -> tuple[int, int]:
@@ -254,7 +353,8 @@ class Recount:
         fine = (
             f"SELECT r.* FROM raw r LEFT ANTI JOIN dead d ON d.contract = '{pinned.contract.id}' "
             'AND r.topic = d.topic AND r."partition" = d."partition" AND r."offset" = d."offset" '
-            f"WHERE r.topic = '{pinned.contract.topic}' AND r.\"_batch\" <= {cut}{waits}"
+            f"WHERE r.topic = '{pinned.contract.topic}' AND r.\"_batch\" > {pinned.after} "
+            f'AND r."_batch" <= {cut}{waits}'
         )
         if not sweeps(pinned.contract):
             keys = int(self.query.one(f"SELECT count(DISTINCT key) FROM ({fine})"))
@@ -300,9 +400,15 @@ def _near_copies(contract: Contract, table: str) -> str:
     tenant, event = (f'"{column_of(contract, n)}"' for n in (contract.tenant, contract.event_id))
     time = f'CAST("{column_of(contract, contract.event_time)}" AS BIGINT)'
     before = f"lag({time}) OVER (PARTITION BY {tenant}, {event} ORDER BY {time})"
-    # Timestamps are microseconds here.
-    reach = int(contract.lateness.total_seconds() * 1_000_000)
-    return f"SELECT 1 FROM (SELECT {time} - {before} AS gap FROM {table}) WHERE gap IS NOT NULL AND gap <= {reach}"
+    return (
+        f"SELECT 1 FROM (SELECT {time} - {before} AS gap FROM {table}) "
+        f"WHERE gap IS NOT NULL AND gap <= {_reach(contract)}"
+    )
+
+
+def _reach(contract: Contract) -> int:
+    """The lateness in microseconds, as timestamps are counted here."""
+    return int(contract.lateness.total_seconds() * 1_000_000)
 
 
 def totals(pinned: Iterable[Pinned]) -> Mapping[str, int]:

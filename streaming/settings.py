@@ -49,6 +49,9 @@ class StreamingSettings(BaseModel):
     objective: float = Field(
         default=0.99, gt=0, lt=1, description="share of the time in which a table is as fresh as its contract promises"
     )
+    retain_first_s: float = Field(default=600.0, ge=0, description="how long after the start old rows are removed")
+    retain_every_s: float = Field(default=86_400.0, gt=0, description="how often rows past their retention are removed")
+    purge_every_s: float = Field(default=30 * 86_400.0, gt=0, description="how often raw is purged of old records")
     lag_s: float = Field(default=2.0, gt=0, description="how often the ends of the topics are asked for")
     restart_s: float = Field(default=3.0, gt=0, description="first wait before a failed query starts again")
     restart_max_s: float = Field(default=60.0, gt=0, description="longest wait before a failed query starts again")

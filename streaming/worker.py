@@ -23,7 +23,7 @@ from schemas.distribution import Released
 from schemas.tables import distinct_columns
 from streaming import failures, heal, jvm, session, sizes, slices, suppress, tables
 from streaming.commit import Txn
-from streaming.errors import IdentityDrift, NotLanded, TableDrift
+from streaming.errors import ContractHalted, IdentityDrift, NotLanded, TableDrift
 from streaming.facts import SilverCommit
 from streaming.freshness import ValidThrough
 from streaming.history import History
@@ -88,6 +88,11 @@ class Worker:
     def path(self) -> str:
         """Where the table is, for Spark."""
         return self._path
+
+    @property
+    def version(self) -> int:
+        """The table's version that its only writer left."""
+        return self._version
 
     @property
     def contract(self) -> Contract:
@@ -244,6 +249,19 @@ class Worker:
         if self.halted is not None:
             self.halted = None
             self._shop.metrics.gauge("caudal_halted", 0, contract=self.contract.id)
+
+    def alone(self, work: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+        """Let a command of the owner change the table; it says so with `took`. Raises ContractHalted when the contract
+        is halted or behind. Callers hold the stage's lock."""
+        if self.halted is not None or self.behind:
+            raise ContractHalted(
+                "the contract is halted or behind",
+                where=self.contract.id,
+                why=self.halted.what if self.halted else "raw holds batches that silver lacks",
+                fix="see why: caudal status; then try again",
+            )
+        self._expect(self._version)
+        return work()
 
     def tended(self, work: Callable[[], None]) -> None:
         """Let table care change the table; its version is then the one to expect. Not while halted or behind."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from caudal.errors import CaudalError
+from caudal.errors import CaudalError, UsageError
 from caudal.proof import Check
 from caudal.settings import Settings
 
@@ -30,18 +30,28 @@ PROVERS: tuple[tuple[str, frozenset[int]], ...] = (
     ("serving.api.verify", frozenset({6})),
 )
 
+BY_BATCH = frozenset({"streaming.verify"})
+"""Provers that can leave out what came before a raw batch."""
+
 
 def prove(
-    settings: Settings, only: Iterable[int] = (), report: Callable[[str, float], None] = lambda name, seconds: None
+    settings: Settings,
+    only: Iterable[int] = (),
+    report: Callable[[str, float], None] = lambda name, seconds: None,
+    since: str | None = None,
 ) -> list[Check]:
-    """All checks of the wanted invariants (all when none is named). A prover that breaks is a failed check."""
+    """All checks of the wanted invariants (all when none is named). A prover that breaks is a failed check.
+
+    `since` (a duration, a time or a raw batch) is for provers that go by raw's batches. Raises UsageError when it is
+    none of these.
+    """
     wanted = frozenset(only) or frozenset(INVARIANTS)
     found: list[Check] = []
     for module, invariants in PROVERS:
         if not invariants & wanted:
             continue
         started = time.monotonic()
-        found += [check for check in _run(module, invariants, settings) if check.invariant in wanted]
+        found += [check for check in _run(module, invariants, settings, since) if check.invariant in wanted]
         report(module, time.monotonic() - started)
     return sorted(found, key=lambda check: check.invariant)
 
@@ -66,9 +76,12 @@ def verdict(checks: Iterable[Check]) -> dict[str, Any]:
     return {"ok": bool(entries) and all(entry["ok"] for entry in entries), "checks": entries}
 
 
-def _run(module: str, invariants: frozenset[int], settings: Settings) -> list[Check]:
+def _run(module: str, invariants: frozenset[int], settings: Settings, since: str | None) -> list[Check]:
+    more = {"since": since} if since and module in BY_BATCH else {}
     try:
-        checks: list[Check] = importlib.import_module(module).checks(settings)
+        checks: list[Check] = importlib.import_module(module).checks(settings, **more)
+    except UsageError:
+        raise
     except CaudalError as error:
         return [_broken(invariant, module, error.code, str(error)) for invariant in sorted(invariants)]
     except Exception as error:  # noqa: BLE001  a proof that cannot run has proved nothing

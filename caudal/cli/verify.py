@@ -21,6 +21,9 @@ NOWHERE = "127.0.0.1:9"
 def verify(
     invariant: Annotated[list[int] | None, typer.Option(help="only this invariant, 1 to 7; repeatable")] = None,
     deep: Annotated[bool, typer.Option(help="also make every silver table anew from raw and compare")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="1 and 7: raw from this batch, time or duration ago on", show_default=False)
+    ] = None,
     wait: Annotated[float, typer.Option(help="seconds to wait for the deep answer", min=1)] = 7200.0,
     data: DataOption = None,
     output: OutputOption = Output.human,
@@ -29,19 +32,21 @@ def verify(
 
     1 conservation, 2 no plaintext, 3 only tested gold, 4 one truth for features, 5 replay, 6 isolation,
     7 idempotence. Works beside a running install. With --deep every silver table is made anew from raw beside the live
-    one, and compared row by row. Examples: caudal verify · caudal verify --invariant 2 -o json · caudal verify --deep
+    one, and compared row by row. With --since, 1 and 7 count only what raw took since then, and --deep begins at the
+    version that silver had then. Examples: caudal verify · caudal verify --invariant 2 -o json · caudal verify --deep ·
+    caudal verify --since PT1H
     """
     from caudal import log, settings
     from caudal.cli.proofs import prove, verdict
 
     loaded = own_servers(settings.load({"data_dir": data}))
     log.setup(loaded, "verify")
-    checks = prove(loaded, invariant or (), lambda name, seconds: say(f"{name}: {seconds:.1f} s"))
+    checks = prove(loaded, invariant or (), lambda name, seconds: say(f"{name}: {seconds:.1f} s"), since)
     if deep:
         from streaming import verify as streaming
 
-        say("making every silver table anew from raw; the stream goes on meanwhile (caudal logs streaming)")
-        checks.append(streaming.deep(loaded, wait))
+        say("making silver anew from raw; the stream goes on meanwhile (caudal logs streaming)")
+        checks.append(streaming.deep(loaded, wait, since))
     result = verdict(checks)
     emit(result, output, lambda: _page(result))
     if not result["ok"]:

@@ -66,11 +66,16 @@ class Bench:
         self.lake = Lake.open(settings)
         self.registry = KnownIds()
         self.clock = FixedClock(NOON)
+        # When Kafka took the records of the next batches, epoch milliseconds.
+        self.kafka_ms = NOON
         self.metrics = Metrics("test")
         self.released = {one.contract.id: one for one in released}
         self._own = StreamingSettings(**{"park_retry_s": 1e-6, "halt_retry_s": 1e-6, "workers": 2, **own})
         self._next: dict[tuple[str, int], int] = defaultdict(int)
         self.batches = self.restart()
+        # A lake that another bench has made goes on where that one stopped.
+        for topic, parts in self.batches.raw.ends.items():
+            self._next.update({(topic, partition): end for partition, end in parts.items()})
 
     def restart(self) -> Batches:
         """As after the death of the process: everything is found again from the tables."""
@@ -106,7 +111,7 @@ class Bench:
         rows = []
         for message in messages:
             place = (message.topic, message.partition)
-            at = datetime.fromtimestamp(NOON / 1000, UTC)
+            at = datetime.fromtimestamp(self.kafka_ms / 1000, UTC)
             headers = list(message.headers) or None
             rows.append((*place, self._next[place], at, message.key, message.value, headers))
             self._next[place] += 1
@@ -130,7 +135,7 @@ class Bench:
 
     def ledger(self, contract: str) -> dict[str, int]:
         """Sums of a contract's ledger lines, zeros left out."""
-        names = ["read", "applied", "duplicate", "superseded", "dead_letter", "parked", "late", "suppressed"]
+        names = ["read", "applied", "duplicate", "superseded", "dead_letter", "parked", "late", "suppressed", "expired"]
         query = Query(self.lake)
         query.table("t", "ops", "ledger")
         [row] = query.rows(

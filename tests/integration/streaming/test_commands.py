@@ -33,7 +33,8 @@ DEADLINE_S = 600.0
 
 @pytest.mark.timeout(1500)
 def test_a_command_is_answered_by_a_process_or_carried_out_here(settings: Settings, tmp_path: Path) -> None:
-    """A replay and a rebuild through the running process; its errors come with their code; then both without one."""
+    """A replay, a restore, a purge and retention through the running process, whose errors come with their code; then
+    a rebuild without one; verify holds, from the beginning and since a batch."""
     contract = contracts.make(tmp_path / "contracts", (), id=f"ask{uuid.uuid4().hex[:8]}.thing")
     settings = settings.with_(
         contracts_dir=tmp_path / "contracts", schemas={"contracts_topic": f"contracts.{settings.data_dir.parent.name}"}
@@ -62,6 +63,13 @@ def test_a_command_is_answered_by_a_process_or_carried_out_here(settings: Settin
         with pytest.raises(CaudalError) as refused:
             ask(settings, "replay", {"contract": "no.such"}, DEADLINE_S)
         assert (refused.value.code, refused.value.exit_code) == ("CDL-USAGE", 2)
+        back = ask(settings, "restore", {"contract": contract.id, "to": "0", "by": "ops"}, DEADLINE_S)
+        assert back["restored"] == 0
+        assert back["undone"] > 0
+        who = {"contract": contract.id, "code": "CDL-MAGIC", "by": "ops", "reason": "not ours"}
+        assert ask(settings, "purge", who, DEADLINE_S)["records"] == 1
+        kept = ask(settings, "retain", {"raw": True}, DEADLINE_S)
+        assert ([one["rows"] for one in kept["tables"]], kept["raw"]["records"]) == ([0], 0)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(120) == 0
     finally:
@@ -78,3 +86,6 @@ def test_a_command_is_answered_by_a_process_or_carried_out_here(settings: Settin
     assert [g["open"] for g in letters.groups(Lake.open(settings), Wanted())] == [1]
     proofs = checks(settings)
     assert [(check.ok, check.findings) for check in proofs] == [(True, ())] * 2
+    recent = checks(settings, since="2")
+    assert [(check.ok, check.findings) for check in recent] == [(True, ())] * 2
+    assert recent[0].detail.startswith("from raw batch 2 on: ")

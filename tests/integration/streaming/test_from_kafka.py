@@ -82,6 +82,8 @@ def test_transactions_positions_and_tampering(spark: SparkSession, settings: Set
     assert bench.ledger(contract.id) == {"read": 11, "applied": 10, "duplicate": 1}
     found, partial = kafka_recount.compare(settings, bench.lake)
     assert (found.examined, found.findings, partial) == (11, [], False)
+    since, partial = kafka_recount.compare(settings, bench.lake, before + 1)
+    assert (since.examined, since.findings, partial) == (3, [], False)
     assert bench.findings() == []
     _tamper(spark, settings, bench.lake, contract)
 
@@ -93,6 +95,12 @@ def _tamper(spark: SparkSession, settings: Settings, lake: Lake, contract: Contr
         "raw row dropped": (
             "DELETE FROM delta.`{}/raw/events` WHERE offset = 0 AND topic LIKE 'stream%'",
             "lake kafka",
+        ),
+        "raw row purged": (
+            "INSERT INTO delta.`{0}/ops/purges` SELECT 'p', 'c', topic, partition, _batch, offset, offset, 1, '', "
+            "NULL, 'ana', 'asked', kafka_time FROM delta.`{0}/raw/events` WHERE offset = 1;"
+            "DELETE FROM delta.`{0}/raw/events` WHERE offset = 1",
+            "",
         ),
         "raw row altered": ("UPDATE delta.`{}/raw/events` SET value = X'00' WHERE offset = 1", "kafka"),
         "raw row added": (
@@ -109,7 +117,8 @@ def _tamper(spark: SparkSession, settings: Settings, lake: Lake, contract: Contr
         copy = settings.data_dir / "tampered" / name.replace(" ", "-")
         shutil.copytree(lake.uri, copy / "lake")
         changed = settings.with_(data_dir=copy)
-        spark.sql(sql.format(copy / "lake"))
+        for statement in sql.split(";"):
+            spark.sql(statement.format(copy / "lake"))
         other = Lake.open(changed)
         recount = Recount(other, [contract])
         seen = {

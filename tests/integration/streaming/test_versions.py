@@ -1,0 +1,223 @@
+"""Looking and beginning at a later raw batch, and going back to an older version: the same findings, the same table."""
+
+from __future__ import annotations
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from deltalake import DeltaTable
+
+from caudal import fault
+from caudal.errors import UsageError
+from caudal.settings import Settings
+from schemas.distribution import Released
+from streaming.errors import VersionGone
+from streaming.letters import Wanted, groups
+from streaming.recount import Recount
+from streaming.restore import Restoring
+from tests.support.change_contracts import WHOLE, change_contracts
+from tests.support.released import released
+from tests.support.stream_bench import Bench, Message
+from tests.support.wire_records import NOON, record
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+PAY, ORDER = "payments.transaction", "commerce.order"
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Released]]:
+    """Five batches, a minute apart, of an append, an upsert and a change contract with history; made once, then copied:
+    the data folder and its contracts."""
+    folder = tmp_path_factory.mktemp("versions")
+    known = released()
+    mine = [known[PAY], known[ORDER], change_contracts(folder)[0]]
+    bench = Bench(spark, Settings(data_dir=folder / "data", contracts_dir=folder), mine)
+    for n in range(1, 6):
+        bench.kafka_ms = NOON + n * 60_000
+        bench.batch(batch_of(bench, n))
+    return folder / "data", mine
+
+
+@pytest.fixture
+def bench(spark: SparkSession, offline_settings: Settings, built: tuple[Path, list[Released]]) -> Bench:
+    """A lake of this test alone."""
+    shutil.copytree(built[0], offline_settings.data_dir, dirs_exist_ok=True)
+    found = Bench(spark, offline_settings, built[1])
+    found.clock.advance(6 * 60_000)
+    return found
+
+
+def batch_of(bench: Bench, n: int) -> list[Message]:
+    pay = [
+        bench.message(PAY, record(bench.released[PAY].contract, event_id=f"e{i}", tenant_id="t")) for i in (n, n - 1)
+    ]
+    orders = [
+        {"event_id": f"o{n}", "shop_id": "s", "order_id": f"n{n % 2}", "currency": "BRL", "updated_at": NOON + n},
+        {"event_id": f"late{n}", "shop_id": "s", "order_id": "n0", "currency": "BRL", "updated_at": NOON - n},
+    ]
+    change = {
+        "event_id": f"c{n}", "tenant_id": "t", "thing_id": f"k{n % 2}", "happened_at": NOON + n, "a": str(n), "b": None,
+        "_op": "u", "_sequence": n,
+    }  # fmt: skip
+    return [
+        *pay,
+        Message(PAY, b"k", b"not ours"),
+        *[bench.message(ORDER, record(bench.released[ORDER].contract, **order)) for order in orders],
+        bench.message(WHOLE, record(bench.released[WHOLE].contract, **change)),
+    ]
+
+
+def content(bench: Bench, name: str, history: bool = False) -> list[dict[str, Any]]:
+    contract = bench.released[name].contract
+    rows = bench.rows("silver", contract.history_table if history else contract.table, order='"_batch", "_offset"')
+    return [{name: row[name] for name in row if name != "_version"} for row in rows]
+
+
+def all_of(bench: Bench) -> list[list[dict[str, Any]]]:
+    return [content(bench, PAY), content(bench, ORDER), content(bench, WHOLE), content(bench, WHOLE, history=True)]
+
+
+def counted(bench: Bench) -> list[dict[str, int]]:
+    """The ledgers. Which of a key's records were applied in between depends on where slices end, their sum does not."""
+    found = [bench.ledger(name) for name in (PAY, ORDER, WHOLE)]
+    for ledger in found[1:]:
+        ledger["applied"] = ledger.get("applied", 0) + ledger.pop("superseded", 0)
+    return found
+
+
+def open_letters(bench: Bench) -> int:
+    return sum(group["open"] for group in groups(bench.lake, Wanted(contract=PAY)))
+
+
+def seen(bench: Bench, since: int) -> Recount:
+    return Recount(bench.lake, [one.contract for one in bench.released.values()], since)
+
+
+def test_looking_and_beginning_later(spark: SparkSession, bench: Bench) -> None:
+    """`verify --since` finds what came since and counts no more than that; `rebuild --from` gives the live table; a
+    version that was cleaned up is refused."""
+    live, counts = all_of(bench), counted(bench)
+
+    for text, first in (("3", 3), ("PT2M", 4), ("2026-01-05T12:04:00Z", 4), ("2026-01-05T12:03:30", 4), ("99", 6)):
+        assert bench.batches.first_batch(text) == first, text
+    with pytest.raises(UsageError):
+        bench.batches.first_batch("yesterday")
+
+    whole, part = seen(bench, 0), seen(bench, 4)
+    found = [whole.conservation(), part.conservation()]
+    assert [f.findings for f in found] == [[], []]
+    assert found[1].examined < found[0].examined
+    assert {one.after for one in part.pinned} == {3}
+    assert sum(line.read for one in part.pinned for line in one.lines) == 12
+    assert part.idempotence().findings == []
+
+    # A record that is lost is found since then, and not by who looks from a later batch on.
+    path = bench.lake.spark_table("raw", "events")
+    before = DeltaTable(path).version()
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE _batch = 4 AND topic = '{PAY}' AND offset = 10")
+    assert any("2 records in raw, 3 in the ledger" in finding for finding in seen(bench, 4).conservation().findings)
+    assert seen(bench, 5).conservation().findings == []
+    spark.sql(f"RESTORE delta.`{path}` TO VERSION AS OF {before}")
+    silver = bench.lake.spark_table("silver", bench.released[PAY].contract.table)
+    spark.sql(f"DELETE FROM delta.`{silver}` WHERE event_id = 'e4'")
+    spark.sql(f"INSERT INTO delta.`{silver}` SELECT * FROM delta.`{silver}` WHERE event_id = 'e5'")
+    assert seen(bench, 4).conservation().findings != []
+    assert any("more than once" in finding for finding in seen(bench, 5).idempotence().findings)
+    assert seen(bench, 6).conservation().findings == []
+
+    # The live table has lost a row of batch 4 and has one twice: made anew from there on it is as it was.
+    bench.restart()
+    different = bench.batches.compare("deep", {"since": "4"})
+    assert {one["contract"]: (one["from_batch"], one["differ"]) for one in different} == {
+        PAY: (4, 2), ORDER: (4, 0), WHOLE: (4, 0),
+    }  # fmt: skip
+    for number, name in enumerate((PAY, ORDER, WHOLE)):
+        done = bench.batches.rebuild(f"from-{number}", {"contract": name, "from": "3"})
+        assert (done["from_batch"], sum(done["changes"].values())) == (3, 0), name
+        assert bench.batches.rebuild(f"from-{number}", {"contract": name, "from": "3"})["version"] == done["version"]
+    bench.batches.flush()
+    assert all_of(bench) == live
+    assert counted(bench) == counts
+    assert bench.findings() == []
+
+    # Files of the old version are gone: refused, with the way out, and nothing has changed.
+    hasty = spark.newSession()
+    hasty.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    hasty.sql(f"VACUUM delta.`{silver}` RETAIN 0 HOURS")
+    with pytest.raises(VersionGone) as gone:
+        bench.batches.rebuild("late", {"contract": PAY, "from": "3"})
+    assert "caudal rebuild silver payments.transaction" in gone.value.fix
+    assert all_of(bench) == live
+    log = Path(silver, "_delta_log")
+    DeltaTable(silver).create_checkpoint()
+    for commit in log.glob("*.json"):
+        if int(commit.stem) < 5:
+            commit.unlink()
+    with pytest.raises(VersionGone):
+        bench.batches.rebuild("later", {"contract": PAY, "from": "2"})
+    bench.batch(batch_of(bench, 6))
+    assert bench.findings() == []
+
+
+def test_a_restore_is_caught_up_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner puts a table back and brings it on from raw: same rows, same counts; a death after the RESTORE and a
+    command that comes twice change nothing; healing that was undone is open again; what cannot be is refused."""
+    restoring = Restoring(bench.batches.shop, bench.batches)
+    fixed = bench.message(PAY, record(bench.released[PAY].contract, event_id="bad", tenant_id="t", amount=Decimal(-1)))
+    bench.batch([fixed])
+    order = {"contract": PAY, "by": "ops", "fixes": [{"set": "amount", "value": "1.00"}]}
+    live, counts = all_of(bench), counted(bench)
+    assert bench.batches.replay("heal", order)["applied"] == 1
+    bench.batches.flush()
+    assert open_letters(bench) == 5
+    # Healed since then: of this contract everything is counted.
+    since = seen(bench, 6)
+    assert ([one.after for one in since.pinned], since.conservation().findings) == ([0, 5, 5], [])
+
+    def die(point: str) -> None:
+        raise Killed(point)
+
+    monkeypatch.setattr("streaming.restore.crashpoint", die)
+    with pytest.raises(Killed, match="mid-restore"):
+        restoring.run("one", {"contract": PAY, "to": "3", "by": "ops"})
+    monkeypatch.setattr("streaming.restore.crashpoint", fault.crashpoint)
+    bench.restart()
+    restoring = Restoring(bench.batches.shop, bench.batches)
+    done = restoring.run("one", {"contract": PAY, "to": "3", "by": "ops"})
+    assert (done["restored"], done["undone"], done["batch"]) == (3, 4, 6)
+    assert open_letters(bench) == 6
+    version = done["version"]
+    assert restoring.run("one", {"contract": PAY, "to": "3", "by": "ops"})["version"] == version
+    for number, name in enumerate((ORDER, WHOLE)):
+        back = restoring.run(f"more{number}", {"contract": name, "to": "2"})
+        assert (back["restored"], back["undone"], back["batch"]) == (2, 3, 6)
+    assert all_of(bench) == live
+    assert counted(bench) == counts
+    assert bench.findings() == []
+
+    # Undone versions, the newest one, a moment before the log, and healing with a history behind it.
+    with pytest.raises(UsageError, match="undone by a restore"):
+        restoring.run("two", {"contract": PAY, "to": "4"})
+    with pytest.raises(UsageError, match="nothing to undo"):
+        restoring.run("three", {"contract": PAY, "to": str(version)})
+    with pytest.raises(VersionGone):
+        restoring.run("four", {"contract": PAY, "to": "2020-01-01"})
+    bad = {"event_id": "x", "tenant_id": "t", "thing_id": "bad", "happened_at": NOON, "a": "bad", "b": None, "_op": "u"}
+    bench.batch([bench.message(WHOLE, record(bench.released[WHOLE].contract, **bad, _sequence=1))])
+    before = bench.batches.workers[WHOLE].version
+    heal = {"contract": WHOLE, "by": "ops", "fixes": [{"set": "a", "value": "good"}]}
+    assert bench.batches.replay("whole", heal)["applied"] == 1
+    with pytest.raises(UsageError, match="healed dead letters"):
+        restoring.run("five", {"contract": WHOLE, "to": str(before)})
+    bench.batch(batch_of(bench, 7))
+    assert bench.findings() == []
