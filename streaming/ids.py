@@ -71,7 +71,7 @@ class Suspects:
 class Ids:
     """What is known of a table's rows with an event time from `from_ms` on, as of `version`. Of one writer.
 
-    At most about `most` rows are known, the newest. What is deleted from the table may stay: it costs a look.
+    At most about `most` rows are known, the newest. Whoever deletes rows of the table begins with new ones.
     """
 
     def __init__(self, most: int) -> None:

@@ -72,7 +72,14 @@ def survey(rows: DataFrame, *, sized: bool = False) -> dict[str, TopicPart]:
     length = F.length("value").cast("bigint") if sized else F.lit(0).cast("bigint")
     at = F.unix_millis("kafka_time").alias("at")
     places = rows.select("topic", "partition", "schema_id", "offset", at, length.alias("size")).toArrow()
-    counted = [("offset", "count"), ("offset", "min"), ("offset", "max"), ("at", "max"), ("size", "sum"), ("size", "max")]
+    counted = [
+        ("offset", "count"),
+        ("offset", "min"),
+        ("offset", "max"),
+        ("at", "max"),
+        ("size", "sum"),
+        ("size", "max"),
+    ]
     found = places.group_by(["topic", "partition", "schema_id"]).aggregate(counted).to_pylist()
     ids: dict[str, dict[int | None, int]] = defaultdict(lambda: defaultdict(int))
     offsets: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)

@@ -261,7 +261,9 @@ class Worker:
                 fix="see why: caudal status; then try again",
             )
         self._expect(self._version)
-        return work()
+        done = work()
+        self._forget()
+        return done
 
     def tended(self, work: Callable[[], None]) -> None:
         """Let table care change the table; its version is then the one to expect. Not while halted or behind."""
