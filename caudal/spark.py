@@ -17,11 +17,17 @@ from caudal.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# A length in a broken or hostile record is allocated before the bytes behind it are looked for: without a bound, a dozen
+# bytes end the driver. A message has some megabytes at most, and an item takes at least one byte.
+AVRO_LIMITS = " ".join(
+    f"-Dorg.apache.avro.limits.{what}.maxLength={most}"
+    for what, most in (("bytes", 32 << 20), ("string", 32 << 20), ("collectionItems", 4 << 20))
+)
 # Serial collection has the smallest footprint on small heaps of one or two cores; the stack cache otherwise grows with
 # each generated class, so code space is bounded as well.
 JAVA_OPTIONS = (
     "-XX:+UseSerialGC -XX:MaxMetaspaceSize=512m -XX:ReservedCodeCacheSize=192m -Xss4m"
-    " -Djava.net.preferIPv4Stack=true -Duser.timezone=UTC"
+    f" -Djava.net.preferIPv4Stack=true -Duser.timezone=UTC {AVRO_LIMITS}"
     # Spark writes one method for all the columns of a row, and the JVM would leave such a long one to its interpreter.
     " -XX:-DontCompileHugeMethods"
 )
@@ -105,6 +111,7 @@ def _base(settings: Settings, scratch: Path) -> dict[str, str]:
         # Arrow is how data crosses into Python, when it must.
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} {_local_java_options()}" if local else JAVA_OPTIONS,
+        "spark.executor.extraJavaOptions": AVRO_LIMITS,
     }
 
 

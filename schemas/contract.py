@@ -109,7 +109,13 @@ class Contract:
     draft: bool = False
     """Linted like any other, but released by nobody except an `apply` that names it."""
     ignore_null_updates: bool = False
-    """A null in a change means `unchanged` (cdc only); the name is AUTO CDC's."""
+    """A null in a change means `unchanged` (cdc only); the name is AUTO CDC's, like those of the next three."""
+    except_column_list: tuple[str, ...] = ()
+    """Fields that silver does not store (cdc only)."""
+    track_history_column_list: tuple[str, ...] = ()
+    """Fields whose change starts a new version in the history (cdc only); all when both lists are empty."""
+    track_history_except_column_list: tuple[str, ...] = ()
+    """The same by those that do not."""
     versions: tuple[Version, ...] = ()
     source_dir: Path | None = field(default=None, compare=False)
 

@@ -40,11 +40,12 @@ class Finding:
 
 def lint(contract: Contract, released: Contract | None = None) -> list[Finding]:
     """All findings, errors first. `released` is the form that running stages hold; it may grow, never change."""
-    from schemas import lint_identity, lint_pii, lint_release, lint_types
+    from schemas import lint_columns, lint_identity, lint_pii, lint_release, lint_types
 
     found = [
         *lint_types.findings(contract),
         *lint_identity.findings(contract),
+        *lint_columns.findings(contract),
         *lint_pii.findings(contract),
         *_rules(contract),
         *_wire_files(contract),

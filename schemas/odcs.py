@@ -72,7 +72,7 @@ def _property(
     kind = sparktype.of(item["type"], names, space)
     out = {
         "name": item["name"],
-        "physicalName": tables.column_of(contract, item["name"]),
+        **_physical(contract, item["name"]),
         **_typed(kind),
         "required": not is_nullable(item["type"]),
     }
@@ -85,6 +85,11 @@ def _property(
     if "unit" in item:
         out["customProperties"] = [{"property": "unit", "value": item["unit"]}]
     return out
+
+
+def _physical(contract: Contract, field: str) -> dict[str, str]:
+    """Silver's column; nothing for a field that silver does not store."""
+    return {} if field in contract.except_column_list else {"physicalName": tables.column_of(contract, field)}
 
 
 def _typed(kind: SparkType) -> dict[str, Any]:

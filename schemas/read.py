@@ -11,12 +11,14 @@ from schemas.contract import MODES, Contract, Evolution, Retention, Rule, SlaPro
 from schemas.document import Document, Place, nearest
 
 LEVELS: tuple[str, ...] = get_args(Level)
+COLUMN_LISTS = ("except_column_list", "track_history_column_list", "track_history_except_column_list")
 _ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _RULE_CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 _REQUIRED = ("id", "description", "owner", "mode", "event_id", "event_time", "tenant")
 _OPTIONAL = (
     "key", "sequence", "subject", "refs", "lateness", "evolution", "ingress", "history",
-    "ignore_null_updates", "quality", "slaProperties", "retention", "status",
+    "ignore_null_updates", "except_column_list", "track_history_column_list", "track_history_except_column_list",
+    "quality", "slaProperties", "retention", "status",
 )  # fmt: skip
 
 
@@ -50,6 +52,9 @@ def contract(doc: Document) -> Contract:
         ingress=doc.choice(("ingress",), ("sealed", "plaintext"), "sealed"),
         history=doc.flag("history"),
         ignore_null_updates=doc.flag("ignore_null_updates"),
+        except_column_list=doc.names("except_column_list"),
+        track_history_column_list=doc.names("track_history_column_list"),
+        track_history_except_column_list=doc.names("track_history_except_column_list"),
         quality=_rules(doc),
         sla=_sla(doc),
         retention=_retention(doc),
@@ -127,6 +132,7 @@ def check_mentions(doc: Document, contract: Contract) -> None:
     mentioned += [(("key", i), name) for i, name in enumerate(contract.key)]
     mentioned += [(("sequence", i), name) for i, name in enumerate(contract.sequence)]
     mentioned += [(("refs", ref), name) for ref, name in contract.refs.items()]
+    mentioned += [((kind, i), name) for kind in COLUMN_LISTS for i, name in enumerate(getattr(contract, kind))]
     if contract.subject is not None:
         mentioned += [(("subject", "by", i), name) for i, name in enumerate(contract.subject.by)]
         if contract.subject.ref_field is not None:
@@ -161,6 +167,7 @@ def record(contract: Contract) -> dict[str, Any]:
         "ingress": contract.ingress,
         "history": contract.history,
         "ignore_null_updates": contract.ignore_null_updates,
+        **{name: list(getattr(contract, name)) for name in COLUMN_LISTS},
         "quality": [asdict(rule) for rule in contract.quality],
         "slaProperties": [asdict(item) for item in contract.sla],
         "retention": {

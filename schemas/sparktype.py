@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.avro import PRIMITIVES, full_name, resolve, space_of
+from schemas.avro import PRIMITIVES, arm_name, full_name, resolve, space_of
 from schemas.contract import AvroType
 
 _LEAVES = {
@@ -69,6 +69,8 @@ class Struct:
 
 SparkType = Leaf | Array | Map | Struct
 STRING = Leaf("STRING")
+MEMBER = "member_"
+"""Begins the name of a struct's field that stands for one arm of a union; what Spark calls it, too."""
 
 
 def of(kind: AvroType, names: Mapping[str, Any], space: str | None = None) -> SparkType:
@@ -81,10 +83,7 @@ def of(kind: AvroType, names: Mapping[str, Any], space: str | None = None) -> Sp
 
 def _of(kind: AvroType, names: Mapping[str, Any], space: str | None, above: tuple[str, ...]) -> SparkType:
     if isinstance(kind, list):
-        arms = [arm for arm in kind if arm != "null"]
-        if len(arms) != 1:
-            raise NoSparkType("a union of several types has no column; use one type and null, or several fields")
-        return _of(arms[0], names, space, above)
+        return _union([arm for arm in kind if arm != "null"], names, space, above)
     if isinstance(kind, str):
         if kind in PRIMITIVES:
             return _leaf(kind, {})
@@ -97,6 +96,8 @@ def _of(kind: AvroType, names: Mapping[str, Any], space: str | None, above: tupl
         return Map(_of(kind["values"], names, space, above))
     if inner == "record":
         name = full_name(kind, space)
+        if not kind["fields"]:
+            raise NoSparkType(f"`{name}` has no fields; a table cannot hold that")
         if name in above:
             raise NoSparkType(f"`{name}` contains itself; a table cannot hold that")
         below, deeper = space_of(name), (*above, name)
@@ -104,6 +105,25 @@ def _of(kind: AvroType, names: Mapping[str, Any], space: str | None, above: tupl
     if isinstance(inner, str) and inner in _LEAVES:
         return _leaf(inner, kind)
     return _of(inner, names, space, above)
+
+
+def _union(arms: list[AvroType], names: Mapping[str, Any], space: str | None, above: tuple[str, ...]) -> SparkType:
+    """One arm is its type; several are a struct with one field for each, named by it, of which one has a value.
+
+    Two of the numbers are one wider number, which is how Spark reads them.
+    """
+    if not arms:
+        raise NoSparkType("a field that is always null has no column")
+    kinds = [_of(arm, names, space, above) for arm in arms]
+    if len(arms) == 1:
+        return kinds[0]
+    told = [arm if isinstance(arm, str) else str(arm["type"]) for arm in arms]
+    if sorted(told) in (["int", "long"], ["double", "float"]):
+        return Leaf("BIGINT" if "int" in told else "DOUBLE")
+    labels = [MEMBER + arm_name(arm, space, names).rpartition(".")[2] for arm in arms]
+    if len({label.lower() for label in labels}) < len(labels):
+        raise NoSparkType("a union of types whose names differ in case or name space only; give them other names")
+    return Struct(tuple(zip(labels, kinds, strict=True)))
 
 
 def _leaf(kind: str, schema: Mapping[str, Any]) -> Leaf:

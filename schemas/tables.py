@@ -55,6 +55,8 @@ SILVER_META: tuple[Column, ...] = (
     Column("_warnings", "ARRAY<STRING>"),
 )
 DELETED_AT = Column("_deleted_at", "TIMESTAMP")
+CHANGE_FIELDS = ("_op", "_sequence", "_source")
+"""What a change record says of itself and not of its row."""
 SET_BY = "_set_by"
 """Of a row made of partial updates: which change (sequence, event id) set a column, where it is not the row's newest;
 under `""` the newest delete."""
@@ -156,9 +158,10 @@ def silver_columns(contract: Contract) -> tuple[Column, ...]:
     """Columns of `silver/<table>` over all versions: fields in order of first appearance, refs, meta.
 
     A field whose type changed in a way that the column cannot follow goes on as `<field>__v<N>`, N being the version
-    that brought the new type. Raises ContractError for types that no table can hold.
+    that brought the new type. Fields of `except_column_list` have none. Raises ContractError for types that no table
+    can hold.
     """
-    fields = _field_columns(contract)
+    fields = [column for column in _field_columns(contract) if column.field not in contract.except_column_list]
     refs = [Column(name, "STRING", "ref", field=name) for name in (wire.SUBJECT_REF, *wire.ref_columns(contract.refs))]
     deleted = [] if contract.mode == "append" else [DELETED_AT]
     set_by = [Column(SET_BY, f"MAP<STRING, {_newness(contract, fields)}>")] if contract.ignore_null_updates else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from delta.tables import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 _SESSION = "spark.databricks.delta.write."
@@ -52,33 +53,31 @@ def merge(
     from delta.tables import DeltaTable
 
     on = " AND ".join([*(f"t.`{key}` = s.`{key}`" for key in keys), *([prune] if prune else [])])
-    # Named one by one: a table may have columns that it is not given any more.
-    whole = {f"`{name}`": f"s.`{name}`" for name in source.columns}
+    table = DeltaTable.forPath(session, path)
     with _set(
         session,
         {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version), _METADATA: metadata},
     ):
         (
-            DeltaTable.forPath(session, path)
-            .alias("t")
-            .merge(source.alias("s"), on)
-            .whenMatchedUpdate(set=whole)
-            .whenNotMatchedInsert(values=whole)
+            table.alias("t")
+            .merge(_whole(source, table).alias("s"), on)
+            .whenMatchedUpdateAll()
+            .whenNotMatchedInsertAll()
             .execute()
         )
 
 
 def close_versions(session: SparkSession, source: DataFrame, path: str, keys: Sequence[str], txn: Txn) -> None:
-    """Insert the versions of `source` that are new; of those that are there move only the end."""
+    """Insert the versions of `source` that are new; of those that are there move only when they hold."""
     from delta.tables import DeltaTable
 
     on = " AND ".join(f"t.`{key}` = s.`{key}`" for key in keys)
-    ends = {name: f"s.{name}" for name in ("_valid_to", "_current")}
+    table = DeltaTable.forPath(session, path)
+    ends = {name: f"s.{name}" for name in ("_valid_from", "_valid_to", "_current")}
     with _set(session, {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version)}):
         (
-            DeltaTable.forPath(session, path)
-            .alias("t")
-            .merge(source.alias("s"), on)
+            table.alias("t")
+            .merge(_whole(source, table).alias("s"), on)
             .whenMatchedUpdate(set=ends)
             .whenNotMatchedInsertAll()
             .execute()
@@ -103,6 +102,12 @@ def committing(session: SparkSession, metadata: str, txn: Txn | None = None) -> 
     once = {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version)} if txn else {}
     with _set(session, {_METADATA: metadata, **once}):
         yield
+def _whole(source: DataFrame, table: DeltaTable) -> DataFrame:
+    """The source with a null for each column that the contract no longer stores and the table still has."""
+    from pyspark.sql import functions as F
+
+    lacking = [f for f in table.toDF().schema if f.name not in source.columns]
+    return source.select("*", *[F.lit(None).cast(f.dataType).alias(f.name) for f in lacking])
 
 
 @contextmanager

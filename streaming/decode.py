@@ -45,7 +45,8 @@ def _decoded(contract: Contract, writers: Sequence[Writer], longest: int | None)
     from pyspark.sql.avro.functions import from_avro
 
     reader = wrapped(compact(contract.latest.wire))
-    options = {"mode": "PERMISSIVE", "avroSchema": reader}
+    # Arms of a union by name, so that a further arm is a further field and none changes its meaning.
+    options = {"mode": "PERMISSIVE", "avroSchema": reader, "enableStableIdentifiersForUnionType": "true"}
     # A writer that decodes nothing keeps the struct's type when all records of a slice are bad.
     ready = [*writers] or [Writer(-1, compact(contract.latest.wire))]
     chain: Column | None = None

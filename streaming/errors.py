@@ -6,7 +6,8 @@ CaudalError
 │   │   ├── Unbalanced     a batch's records and their states do not add up
 │   │   ├── TableDrift     a table is not what its only writer left
 │   │   ├── Purged         raw no longer has the records that something would be made of
-│   │   └── IdentityDrift  a table was made for another key, sequence or mode
+│   │   ├── ContractPaused a record cannot be read, and the contract says `on_incompatible: pause`
+│   │   └── IdentityDrift  a table was made for another key, sequence, mode or history
 │   ├── DataLoss           Kafka no longer has records that raw has not seen
 │   ├── VersionGone        an older version of a table was cleaned up
 │   └── NotLanded          a batch did not reach raw, so nothing may be made of it
@@ -49,8 +50,14 @@ class Purged(ContractHalted):
     exit_code = Exit.USAGE
 
 
+class ContractPaused(ContractHalted):
+    """Records that no version of the contract can read, and its policy is to wait for one that can."""
+
+    code = "CDL-PAUSED"
+
+
 class IdentityDrift(ContractHalted):
-    """The contract's mode, key or sequence is not the one that its table was made for."""
+    """The contract's mode, key, sequence or history's columns are not those that its table was made for."""
 
     code = "CDL-IDENTITY"
 

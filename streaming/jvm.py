@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 def compatible(spark: SparkSession) -> Callable[[str, str], bool]:
     """A function that asks Avro (the very library that decodes) whether `reader` can read what `writer` wrote."""
+    from py4j.protocol import Py4JJavaError
+
     avro = spark.sparkContext._jvm.org.apache.avro
 
     def check(reader: str, writer: str) -> bool:
-        parsed = [avro.Schema.Parser().parse(text) for text in (reader, writer)]
+        try:
+            parsed = [avro.Schema.Parser().parse(text) for text in (reader, writer)]
+        except Py4JJavaError:
+            # A text that Avro does not take for a schema: nothing can be read by it.
+            return False
         verdict = avro.SchemaCompatibility.checkReaderWriterCompatibility(*parsed)
         return str(verdict.getType()) == "COMPATIBLE"
 

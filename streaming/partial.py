@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.contract import Contract
-from schemas.tables import DELETED_AT, SET_BY, column_of, silver_columns
+from schemas.tables import CHANGE_FIELDS, DELETED_AT, SET_BY, column_of, silver_columns
 from streaming.silver import SilverTable
-from streaming.truncates import IS_TRUNCATE, OP, newness
+from streaming.truncates import IS_TRUNCATE, newness
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 _TOKENS = "_sealed"
-_CHANGE_FIELDS = (OP, "_sequence", "_source")
 
 
 def merged(session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract) -> DataFrame:
@@ -103,7 +102,7 @@ def _tokens(name: str) -> Column:
 def _values(contract: Contract) -> list[str]:
     """Columns that a change may leave out: all but those that say which row and which change this is."""
     told = (*contract.key, contract.tenant, contract.event_id, contract.event_time, *contract.sequence)
-    fixed = {*(column_of(contract, name) for name in told), *_CHANGE_FIELDS}
+    fixed = {*(column_of(contract, name) for name in told), *CHANGE_FIELDS}
     return [c.name for c in silver_columns(contract) if c.role in ("field", "mask", "ref") and c.name not in fixed]
 
 

@@ -123,7 +123,7 @@ def _tokens(contract: Contract, present: Sequence[str]) -> Column:
     entries = [F.lit(None).cast("array<struct<key:string,value:binary>>")]
     single: list[tuple[str, Column]] = []
     for pii in contract.pii_fields:
-        if pii.name not in present:
+        if pii.name not in present or pii.name in contract.except_column_list:
             continue
         value = F.col(f"_decoded.record.`{pii.name}`")
         if pii.is_array:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deltalake import DeltaTable
 
 from caudal.lake import Lake
-from schemas import evolution, tables
+from schemas import evolution, tables, tracked
 from schemas.contract import Contract
 from schemas.tables import Column
 
@@ -120,13 +120,14 @@ def create_silver(spark: SparkSession, lake: Lake, contract: Contract) -> str:
 
 
 def identity(contract: Contract) -> str:
-    """What decides which records are one row and which is the newest: mode, key and sequence, with their types."""
+    """What decides which records are one row, which is the newest and which are versions: mode, key and sequence, with
+    their types, and the history's columns."""
     kinds = {column.name: column.spark_type for column in tables.silver_columns(contract)}
     named = (contract.tenant, contract.event_id) if contract.mode == "append" else contract.key
     parts = [
         [f"{name} {kinds[tables.column_of(contract, name)]}" for name in names] for names in (named, order(contract))
     ]
-    return f"{contract.mode} ({', '.join(parts[0])}) by ({', '.join(parts[1])})"
+    return " ".join([f"{contract.mode} ({', '.join(parts[0])}) by ({', '.join(parts[1])})", *tracked.told(contract)])
 
 
 def order(contract: Contract) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Everything that changes silver of a contract goes through here. Callers hold the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from schemas.distribution import Released
 from schemas.tables import distinct_columns
 from streaming import failures, heal, jvm, session, sizes, slices, suppress, tables
 from streaming.commit import Txn
-from streaming.errors import ContractHalted, IdentityDrift, NotLanded, TableDrift
+from streaming.errors import ContractHalted, ContractPaused, IdentityDrift, NotLanded, TableDrift
 from streaming.facts import SilverCommit
 from streaming.freshness import ValidThrough
 from streaming.history import History
@@ -35,7 +35,7 @@ from streaming.raw import TopicPart, survey
 from streaming.settings import StreamingSettings
 from streaming.silver import SilverTable
 from streaming.slices import Slice, Target
-from streaming.writers import Writers
+from streaming.writers import Resolved, Writers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -172,7 +172,7 @@ class Worker:
             self.adopt()
         elif made != now:
             raise IdentityDrift(
-                "the table was made for another mode, key or sequence",
+                "the table was made for another mode, key, sequence or history",
                 where=f"silver/{self.contract.table}",
                 why=f"made for {made}; the contract says {now}",
                 fix=f"caudal rebuild silver {self.contract.id}, or take the contract back",
@@ -326,6 +326,7 @@ class Worker:
         shop, contract = self._shop, self.contract
         ids = [i for i in piece.part.ids if i is not None]
         verdicts = {i: shop.writers.resolve(contract, i) for i in ids}
+        self._paused(verdicts, piece)
         self._expect(self._version)
         tasks = session.suit(self.session, piece.part.records, shop.own)
         session.plain(self.session, distinct_columns(contract))
@@ -347,6 +348,18 @@ class Worker:
         if outcome.codes and piece.retried is None:
             self._dead_covered = max(self._dead_covered, piece.upto)
         self._report(outcome, shop.clock.now_ms())
+
+    def _paused(self, verdicts: Mapping[int, Resolved], piece: Slice) -> None:
+        """Raise ContractPaused when the contract rather waits than refuses what no version of it can read."""
+        unread = sorted(i for i, found in verdicts.items() if found.verdict == "incompatible")
+        if unread and self.contract.evolution.on_incompatible == "pause":
+            raise ContractPaused(
+                "records cannot be read by the contract, which waits for a version that can",
+                where=f"{self.contract.id}, batch {piece.batch}, schema ids {unread}",
+                why="evolution.on_incompatible is pause",
+                fix="release a version that reads them, or say dead_letter there: caudal contract apply "
+                + self.contract.id,
+            )
 
     def _target(self, piece: Slice) -> Target:
         retried = piece.retried

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from schemas import wire
-from schemas.avro import PRIMITIVES, full_name, space_of
+from schemas.avro import PRIMITIVES, SchemaInvalid, full_name, space_of, validate
+from schemas.avro_bounds import unbounded
 from schemas.contract import Avro, AvroType, Contract, without_null
 
 Verdict = Literal["decodes", "waits", "incompatible", "plaintext"]
@@ -119,8 +120,7 @@ class Writers:
         if path is not None:
             return Resolved("plaintext", writer, path)
         reader = contract.latest.wire
-        same_name = _name(json.loads(writer.text)) == _name(reader)
-        fits = same_name and self._compatible(wire.compact(reader), writer.text)
+        fits = _decodable(json.loads(writer.text), reader) and self._compatible(wire.compact(reader), writer.text)
         return Resolved("decodes" if fits else "incompatible", writer)
 
     def _ask(self, contract: Contract, schema_id: int) -> Writer | None:
@@ -164,6 +164,30 @@ def _is_sealed(kind: AvroType, space: str | None) -> bool:
     if isinstance(inner, str):
         return inner not in PRIMITIVES and (inner == wire.SEALED or f"{space}.{inner}" == wire.SEALED)
     return isinstance(inner, dict) and inner.get("type") == "record" and full_name(inner, space) == wire.SEALED
+
+
+def _decodable(writer: AvroType, reader: Avro) -> bool:
+    """What Avro's own check of two schemas leaves out: the record's name, bounds, names that its decoder insists on.
+
+    That check compares the last part of names; the decoder takes an enum or a fixed under its full name alone.
+    """
+    try:
+        if _name(writer) != _name(reader) or unbounded(writer) is not None:
+            return False
+        theirs, ours = validate(writer), validate(reader)
+    except SchemaInvalid:
+        return False
+    known: dict[str, set[str]] = {}
+    for name, kind in ours.items():
+        known.setdefault(name.rpartition(".")[2], set()).update(_called(name, kind))
+    named = (name for name, kind in theirs.items() if kind["type"] in ("enum", "fixed"))
+    return all(name in known.get(name.rpartition(".")[2], {name}) for name in named)
+
+
+def _called(name: str, kind: Mapping[str, Any]) -> set[str]:
+    """A named type's full name and its aliases'."""
+    space = space_of(name)
+    return {name, *(a if "." in a or not space else f"{space}.{a}" for a in kind.get("aliases", ()))}
 
 
 def _name(schema: AvroType) -> str | None:

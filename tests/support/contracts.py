@@ -37,14 +37,19 @@ def pii(name: str, cls: str, kind: Any = "string") -> dict[str, Any]:
 
 
 def write(
-    root: Path, *versions: tuple[dict[str, Any], ...], id: str = "tests.thing", yaml: str = YAML, name: str = "Thing"
+    root: Path,
+    *versions: tuple[dict[str, Any], ...],
+    id: str = "tests.thing",
+    yaml: str = YAML,
+    name: str = "Thing",
+    base: tuple[dict[str, Any], ...] = BASE,
 ) -> Path:
     """A contract folder under `root`: version n has the base fields and the n-th tuple. Returns the folder."""
     folder = root.joinpath(*id.split("."))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "contract.yml").write_text(yaml.replace("ID", id, 1), encoding="utf-8")
     for number, fields in enumerate(versions, start=1):
-        avsc = {"type": "record", "name": name, "namespace": "caudal.tests", "fields": [*BASE, *fields]}
+        avsc = {"type": "record", "name": name, "namespace": "caudal.tests", "fields": [*base, *fields]}
         (folder / f"v{number}.avsc").write_text(json.dumps(avsc, indent=1), encoding="utf-8")
     return folder
 

@@ -174,17 +174,35 @@ def _row(change: Change) -> tuple[str, str]:
     return (change.tenant, f"truncate/{change.event_id}" if change.op == "t" else change.key)
 
 
-def versions(changes: Sequence[Change]) -> dict[tuple[str, str, str], tuple[int, int | None, bool]]:
-    """(valid from, valid to, current) of every change but truncates, by tenant, key and event id."""
-    out: dict[tuple[str, str, str], tuple[int, int | None, bool]] = {}
-    for one in set(changes):
-        if one.op == "t":
-            continue
-        later = [
-            c for c in set(changes)
-            if c.tenant == one.tenant and (c.op == "t" or c.key == one.key) and c.newness > one.newness
-        ]  # fmt: skip
-        following = min(later, key=lambda c: c.newness, default=None)
-        ends = one.time if one.op != "u" else None if following is None else max(one.time, following.time)
-        out[one.tenant, one.key, one.event_id] = (one.time, ends, one.op == "u" and following is None)
+Version = tuple[int | None, int | None, bool]
+"""(valid from, valid to, current); without a time when a newer change of its version stands for it."""
+
+
+def versions(changes: Sequence[Change], tracked: bool = False) -> dict[tuple[str, str, str], Version]:
+    """What the history says of every change but truncates, by tenant, key and event id. `tracked`: a change that leaves
+    `a` as it is starts no version."""
+    out: dict[tuple[str, str, str], Version] = {}
+    for tenant, key in {(c.tenant, c.key) for c in changes if c.op != "t"}:
+        mine = [c for c in set(changes) if c.tenant == tenant and (c.op == "t" or c.key == key)]
+        run: list[Change] = []
+        for change in sorted(mine, key=lambda c: c.newness):
+            if run and not (tracked and change.op == "u" and change.a == run[-1].a):
+                out |= _run(run, change)
+                run = []
+            if change.op == "u":
+                run.append(change)
+            elif change.op != "t":
+                out[tenant, key, change.event_id] = (change.time, change.time, False)
+        out |= _run(run, None)
     return out
+
+
+def _run(run: Sequence[Change], following: Change | None) -> dict[tuple[str, str, str], Version]:
+    """The newest change of a run holds from the time of the first one, until the next."""
+    if not run:
+        return {}
+    *absorbed, last = run
+    start = run[0].time
+    ends = None if following is None else max(start, following.time)
+    rest: dict[tuple[str, str, str], Version] = {(c.tenant, c.key, c.event_id): (None, None, False) for c in absorbed}
+    return {**rest, (last.tenant, last.key, last.event_id): (start, ends, following is None)}

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from producers.encode import compile_encoder, message_key
-from schemas.contract import Avro, Contract, without_null
+from schemas.contract import Avro, Contract
 from schemas.distribution import Released
 
 # 2026-01-05T12:00:00Z: the time that records have unless a test says otherwise, epoch milliseconds.
@@ -62,7 +62,7 @@ def delete_headers(event_id: str, sequence: Sequence[object], observed_at: int =
 
 def _value(kind: Any) -> Any:
     if isinstance(kind, list):
-        return None if "null" in kind else _value(without_null(kind))
+        return None if "null" in kind else _value(kind[0])
     if isinstance(kind, dict):
         return _complex(kind)
     return {"string": "x", "long": 0, "int": 0, "double": 0.0, "float": 0.0, "boolean": False, "bytes": b""}[kind]
@@ -80,6 +80,8 @@ def _complex(kind: Avro) -> Any:
         return {}
     if inner == "record":
         return {item["name"]: _value(item["type"]) for item in kind["fields"]}
+    if inner == "fixed":
+        return bytes(kind["size"])
     if inner == "enum":
         return kind["symbols"][0]
     return _value(inner)

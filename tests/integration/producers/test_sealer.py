@@ -6,21 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from caudal.metrics import Metrics
 from caudal.settings import Settings, environment, load
 from producers.encode import decode
-from producers.sealer.app import serve
 from producers.settings import ProducersSettings
 from schemas.apply import apply, first_error
 from schemas.contract import Contract
@@ -28,6 +23,7 @@ from schemas.load import load_catalog
 from tests.support import contracts
 from tests.support.change_contracts import FIELDS, YAML
 from tests.support.release import REJECTED
+from tests.support.sealing import sealing
 from tests.support.topic import read
 
 pytestmark = pytest.mark.kafka
@@ -73,19 +69,6 @@ def write(settings: Settings, contract: Contract, *values: bytes | None) -> None
     for value in values:
         producer.produce(contract.plaintext_topic, key=b'{"thing_id": 1}', value=value)
     assert producer.flush(30) == 0
-
-
-@contextmanager
-def sealing(settings: Settings) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=serve, args=(settings, Metrics("test"), stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 def arrived(settings: Settings, topic: str, n: int) -> list[Message]:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from caudal.errors import CaudalError
 from caudal.settings import KafkaSettings, RegistrySettings, Settings
 from schemas import scaffold
 from schemas.apply import Applied, apply
@@ -143,6 +144,20 @@ def test_a_released_version_never_changes(own: Settings, tmp_path: Path, name: s
     assert again.error is not None
     assert again.error.code == "CDL-CONTRACT-RELEASED"
     assert feed.read_to_end()[name].contract.latest.avsc["fields"][-1]["name"] == "happened_at"
+
+
+def test_an_incompatible_version_is_refused(own: Settings, tmp_path: Path, name: str, feed: ContractFeed) -> None:
+    """It reaches neither the registry nor a running stage; the registry refuses it from anybody else, too."""
+    apply_one(own, write(tmp_path, (), id=name))
+    folder = write(tmp_path, (), ({"name": "must", "type": "string"},), id=name)
+    refused = apply_one(own, folder)
+    assert refused.error is not None
+    assert (refused.error.code, refused.error.exit_code) == ("CDL-CONTRACT-COMPATIBILITY", 4)
+    client, contract = registry.make(own), load_contract(folder)
+    with pytest.raises(CaudalError):
+        registry.register(client, contract.registry_subject, contract.latest.wire)
+    assert len(registry.registered(client, contract.registry_subject)) == 1
+    assert len(feed.read_to_end()[name].contract.versions) == 1
 
 
 def test_a_crash_before_distribution_is_finished_by_the_next_run(own: Settings, tmp_path: Path, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from streaming.read import starting_offsets
 from streaming.registered import inlined
 from streaming.tables import _sql
 from streaming.writers import Registered, Writers, unsealed
+from tests.support import contracts
 from tests.support.released import released
 
 KNOWN = released()
@@ -103,6 +105,29 @@ def test_another_record_name_is_incompatible() -> None:
     registry.schemas[5] = Registered(compact(renamed), (("other", 1),))
     writers = Writers(registry, lambda reader, writer: True)
     assert writers.resolve(PAY.contract, 5).verdict == "incompatible"
+
+
+@pytest.mark.parametrize(
+    ("extra", "verdict"),
+    [
+        ({"type": "enum", "name": "Level", "namespace": "caudal.tests", "symbols": ["LOW"]}, "decodes"),
+        # Avro says that these two fit, and its decoder refuses them.
+        ({"type": "enum", "name": "Level", "namespace": "others", "symbols": ["LOW"]}, "incompatible"),
+        ({"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}, "incompatible"),
+        ({"type": "array", "items": "null"}, "incompatible"),
+        ("Unheard", "incompatible"),
+    ],
+)
+def test_schemas_that_the_decoder_could_not_bear(tmp_path: Path, extra: object, verdict: str) -> None:
+    """A type that contains itself, items of no bytes, an enum under another full name, and no schema at all."""
+    level = {"type": "enum", "name": "Level", "symbols": ["LOW", "HIGH"]}
+    contract = contracts.make(tmp_path, (contracts.field("level", level),))
+    wire = contract.latest.wire
+    others = [item for item in wire["fields"] if item["name"] != "level"]
+    registry = Registry()
+    text = json.dumps({**wire, "fields": [*others, {"name": "level", "type": extra}]})
+    registry.schemas[5] = Registered(text, (("other", 1),))
+    assert Writers(registry, lambda reader, writer: True).resolve(contract, 5).verdict == verdict
 
 
 def test_the_sentinel_never_equals_a_shift_of_itself() -> None:
