@@ -10,6 +10,15 @@ from schemas.lint import Finding, at_field
 from schemas.sparktype import NoSparkType
 
 _MONEY_WORDS = {"amount", "price", "total", "balance", "fee", "tax", "cost", "refund", "subtotal", "discount"}
+WORKING = frozenset(
+    (
+        "_after", "_all", "_at", "_base", "_best", "_body", "_code", "_counts", "_cut", "_cuts", "_decoded", "_e",
+        "_erased", "_failed", "_file", "_first", "_gone", "_goes_on", "_known", "_mark", "_met", "_mine", "_n", "_new",
+        "_newest", "_next", "_own", "_path", "_place", "_prior", "_rank", "_rec", "_seen", "_state", "_swept", "_t",
+        "_truncates", "_was_valid_from", "_was_valid_to", "_was_current",
+    )
+)  # fmt: skip
+"""Columns that stand beside a contract's own while records are on their way to silver."""
 _RESERVED_TYPES = (wire.SEALED, wire.ORIGIN)
 
 
@@ -29,7 +38,8 @@ def findings(contract: Contract) -> Iterator[Finding]:
 
 
 def _names(contract: Contract, version: Version) -> Iterator[Finding]:
-    taken = {column.name for column in (*tables.SILVER_META, tables.DELETED_AT)}
+    own = (*tables.SILVER_META, tables.DELETED_AT, *tables.HISTORY_META)
+    taken = {*(column.name for column in own), tables.SET_BY, *WORKING}
     seen: dict[str, str] = {}
     for item in version.avsc["fields"]:
         name = item["name"]
@@ -38,7 +48,7 @@ def _names(contract: Contract, version: Version) -> Iterator[Finding]:
             message = f"`{name}` and `{other}` differ in case only; Spark takes them for one column"
             yield at_field(contract, version.number, name, "NAME", message, "give one of them another name")
         if name in taken:
-            message = f"`{name}` is a column that every silver table has already"
+            message = f"`{name}` is a column that every silver table has already, or that is worked with on the way"
             yield at_field(contract, version.number, name, "NAME", message, "give the field another name")
         if "__v" in name:
             message = f"`{name}`: names with `__v` are kept for fields whose type changed"

@@ -12,8 +12,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from typer import Typer
+from typer.testing import CliRunner
 
-from caudal.errors import CaudalError
+from caudal.cli import contract as cli_contract
+from caudal.cli import plan as cli_plan
+from caudal.errors import CaudalError, Exit
 from caudal.settings import KafkaSettings, RegistrySettings, Settings
 from schemas import scaffold
 from schemas.apply import Applied, apply
@@ -158,6 +162,29 @@ def test_an_incompatible_version_is_refused(own: Settings, tmp_path: Path, name:
         registry.register(client, contract.registry_subject, contract.latest.wire)
     assert len(registry.registered(client, contract.registry_subject)) == 1
     assert len(feed.read_to_end()[name].contract.versions) == 1
+
+
+@pytest.mark.parametrize("app", [cli_contract.app, cli_plan.app], ids=["contract diff", "plan"])
+def test_exit_codes_tell_what_an_apply_would_do(own: Settings, tmp_path: Path, name: str, app: Typer) -> None:
+    """0 nothing, 10 pending, 4 breaking, beside what the running stack holds; `plan` and `contract diff` alike."""
+    verb = ["diff", name] if app is cli_contract.app else [name, "--records", "0"]
+    env = {
+        "CAUDAL_KAFKA__BOOTSTRAP": own.kafka.bootstrap,
+        "CAUDAL_SCHEMAS__CONTRACTS_TOPIC": own.section("schemas", SchemasSettings).contracts_topic,
+    }
+
+    def told(*versions: tuple[dict[str, Any], ...]) -> tuple[int, str]:
+        write(tmp_path, *versions, id=name)
+        where = ["--data", str(own.data_dir), "--contracts", str(tmp_path), "-o", "json"]
+        result = CliRunner().invoke(app, [*verb, *where], env=env)
+        return result.exit_code, json.loads(result.stdout)["verdict"]
+
+    assert told(()) == (Exit.PENDING, "pending")
+    apply_one(own, write(tmp_path, (), id=name))
+    assert told(()) == (0, "none")
+    assert told((), (field("size", "int"),)) == (Exit.PENDING, "pending")
+    assert told((), ({"name": "must", "type": "string"},)) == (Exit.CONTRACT, "breaking")
+    assert told((field("size", "int"),)) == (Exit.CONTRACT, "breaking")
 
 
 def test_a_crash_before_distribution_is_finished_by_the_next_run(own: Settings, tmp_path: Path, name: str) -> None:

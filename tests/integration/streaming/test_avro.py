@@ -125,6 +125,8 @@ def plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, list) and value and isinstance(value[0], tuple) else value
 
 
+# A field may be called like a column of raw, or of what is told of a refused record.
+RAW_NAMES = ("value", "headers", "key", "topic", "partition", "offset", "timestamp", "path")
 LINE = {
     "type": "record", "name": "Line", "fields": [
         {"name": "sku", "type": "string"},
@@ -166,6 +168,7 @@ def kinds(version: int) -> tuple[dict[str, Any], ...]:
         {"name": "who", "type": logical("string", "uuid")},
         {"name": "flags", "type": {"type": "map", "values": ["null", "boolean"]}},
         {"name": "text_or_bytes", "type": ["null", "string", "bytes"], "default": None},
+        *(contracts.field(name, "string") for name in RAW_NAMES),
     )
 
 
@@ -178,6 +181,7 @@ def in_silver(sku: str, note: str | None = None) -> dict[str, Any]:
 
 
 VALUES: dict[str, Any] = {
+    **{name: f"own {name}" for name in RAW_NAMES},
     "numbers": [2**63 - 1, -(2**63)], "lines": [line("x"), line("y")], "first": line("z"), "whole": 2**40, "real": 0.25,
     "level": "HIGH", "price": Decimal("-12345678901234567890123456789.123456789"), "rate": Decimal("99999.9999"),
     "code": b"\x00\xff1", "day": -1, "at_ms": NOON - 1, "at_us": NOON * 1000 + 7, "clock_ms": 86_399_999, "clock_us": 1,

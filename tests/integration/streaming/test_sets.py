@@ -114,7 +114,8 @@ def test_all_shopify_versions_in_order(spark: SparkSession, offline_settings: Se
     assert {name: worker.halted for name, worker in bench.batches.workers.items()} == dict.fromkeys(
         (CUSTOMER, ORDER, REFUND)
     )
-    assert bench.dead_letters() == []
+    # A refund has no time of change: the same one told otherwise by each version is another event under its id.
+    assert bench.dead_letters() == [("CDL-CONFLICT", "event_id")] * 4
 
     money, later = ["388.00", "388.00", "388.00", "359.97", "359.97"], [None] * 4 + ["MTU0ODM4MDAwOQ"]
     columns = "order_id, total, fulfillment_status, line_items, business_entity_id, duties_included, customer_email"
@@ -151,7 +152,10 @@ def test_all_shopify_versions_in_order(spark: SparkSession, offline_settings: Se
     for contract in (ORDER, CUSTOMER, REFUND):
         ledger = bench.ledger(contract)
         assert ledger["read"] == read[contract]
-        assert sum(ledger.get(state, 0) for state in ("applied", "duplicate", "superseded")) == read[contract]
+        assert (
+            sum(ledger.get(state, 0) for state in ("applied", "duplicate", "superseded", "dead_letter"))
+            == read[contract]
+        )
     assert bench.findings() == []
 
 

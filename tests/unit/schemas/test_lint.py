@@ -162,6 +162,8 @@ def test_a_cdc_contract_has_its_fields(tmp_path: Path) -> None:
         (field("at", {"type": "long", "logicalType": "local-timestamp-millis"}), "TYPE"),
         ({"name": "x", "type": ["string", "null"], "default": None}, "TYPE"),
         (field("_batch", "long"), "NAME"),
+        (field("_state", "string"), "NAME"),
+        (field("_valid_to", "string"), "NAME"),
         (field("Tenant_ID", "string"), "NAME"),
         (field("n__v2", "string"), "NAME"),
         (field("s", {"type": "record", "name": "Sealed", "namespace": "caudal", "fields": []}), "NAME"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import streaming
 from caudal.errors import TransientError
+from schemas.lint_types import WORKING
+from schemas.tables import CHANGE_FIELDS, DELETED_AT, HISTORY_META, SET_BY, SILVER_META
 from schemas.wire import compact
 from streaming import failures
 from streaming.batches import _further
@@ -39,6 +43,14 @@ class Registry:
         if self.away:
             raise TransientError("away")
         return self.schemas.get(schema_id)
+
+
+def test_no_field_is_called_like_a_column_on_the_way() -> None:
+    """Every column that a step of streaming makes for itself is a name that the linter refuses."""
+    literal = re.compile(r"[\"'](_[a-z][a-z_]*)[\"']")
+    texts = [path.read_text(encoding="utf-8") for path in Path(streaming.__file__).parent.glob("*.py")]
+    told = {column.name for column in (*SILVER_META, *HISTORY_META, DELETED_AT)} | {SET_BY, *CHANGE_FIELDS}
+    assert {name for text in texts for name in literal.findall(text)} - told - WORKING == set()
 
 
 def test_facts_travel_through_a_commit_unchanged() -> None:
