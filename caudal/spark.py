@@ -17,8 +17,8 @@ from caudal.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# A length in a broken or hostile record is allocated before the bytes behind it are looked for: without a bound, a dozen
-# bytes end the driver. A message has some megabytes at most, and an item takes at least one byte.
+# A length in a broken or hostile record is allocated before the bytes behind it are looked for: without a bound, a
+# dozen bytes end the driver. A message has some megabytes at most, and an item takes at least one byte.
 AVRO_LIMITS = " ".join(
     f"-Dorg.apache.avro.limits.{what}.maxLength={most}"
     for what, most in (("bytes", 32 << 20), ("string", 32 << 20), ("collectionItems", 4 << 20))
