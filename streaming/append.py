@@ -110,9 +110,10 @@ def classified(session: SparkSession, rows: DataFrame, left: pa.Table) -> DataFr
 
     if not len(left):
         return rows.withColumn("_state", F.expr(f"CASE WHEN _code IS NULL THEN '{APPLIED}' END"))
-    others = session.createDataFrame(left.select(["partition", "offset", "state"]))
-    state = F.expr(f"CASE WHEN _code IS NULL THEN coalesce(state, '{APPLIED}') END")
-    same = (F.col("_partition") == F.col("partition")) & (F.col("_offset") == F.col("offset"))
+    # A contract may have fields of the plain names.
+    others = session.createDataFrame(left.select(["partition", "offset", "state"]).rename_columns(["_p", "_o", "_s"]))
+    state = F.expr(f"CASE WHEN _code IS NULL THEN coalesce(_s, '{APPLIED}') END")
+    same = (F.col("_partition") == F.col("_p")) & (F.col("_offset") == F.col("_o"))
     joined = rows.join(F.broadcast(others), same, "left")
     return joined.select(*rows.columns, state.alias("_state"))
 

@@ -102,6 +102,8 @@ def committing(session: SparkSession, metadata: str, txn: Txn | None = None) -> 
     once = {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version)} if txn else {}
     with _set(session, {_METADATA: metadata, **once}):
         yield
+
+
 def _whole(source: DataFrame, table: DeltaTable) -> DataFrame:
     """The source with a null for each column that the contract no longer stores and the table still has."""
     from pyspark.sql import functions as F
