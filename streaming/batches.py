@@ -324,8 +324,13 @@ class Batches:
         if not new:
             return
         flushed = positions.flushed_versions(self._shop.lake)
+
+        def open_(worker: Worker) -> None:
+            worker.open(flushed.get(worker.contract.id, -1))
+            worker.prepare()
+
         # Side by side: making or reading nine tables one after the other is most of a cold start.
-        list(self._pool.map(lambda w: _alone(w, lambda: w.open(flushed.get(w.contract.id, -1))), new))
+        list(self._pool.map(lambda w: _alone(w, lambda: open_(w)), new))
         for worker in new:
             worker.behind = worker.covered < self.raw.batch
             self.workers[worker.contract.id] = self._topics[worker.contract.topic] = worker

@@ -139,6 +139,12 @@ class Ids:
             self._read(session, silver, contract, Window(time, [(self.from_ms, before - 1)]), self.from_ms)
         self.version = silver.at
 
+    def prepare(self, session: SparkSession, silver: SilverTable, contract: Contract) -> None:
+        """Read a large table before the first batch has to wait for it; a small one is read by the batch itself."""
+        newest = silver.newest(column_of(contract, contract.event_time))
+        if newest is not None and silver.count(None) > _WHOLE:
+            self.advance(session, silver, contract, np.array([newest], np.int64))
+
     def _read(
         self, session: SparkSession, silver: SilverTable, contract: Contract, window: Window, from_ms: int
     ) -> None:

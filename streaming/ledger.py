@@ -141,7 +141,8 @@ class Ledger:
             return
         schema = ", ".join(f"`{column.name}` {column.spark_type}" for column in columns)
         # As Arrow: rows of Python would be read by Python workers, which take seconds to start.
-        frame = self._spark.createDataFrame(pa.Table.from_pylist(rows), schema)
+        ordered = pa.Table.from_pylist(rows).select([column.name for column in columns])
+        frame = self._spark.createDataFrame(ordered, schema)
         frame.coalesce(1).write.format("delta").mode("append").save(self._lake.spark_table(*table))
 
 

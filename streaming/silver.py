@@ -86,6 +86,13 @@ class SilverTable:
         counts = self._counts()
         return sum(counts.get(name, 0) for name in self._files(window))
 
+    def newest(self, column: str) -> int | None:
+        """The largest time (epoch ms) of a column by the files' statistics, None when they do not tell."""
+        actions = pa.table(self._opened.get_add_actions(flatten=True))
+        if f"max.{column}" not in actions.column_names:
+            return None
+        return max((_ms(end) for end in actions[f"max.{column}"].to_pylist() if end is not None), default=None)
+
     def latest(self, column: str, rows: int) -> int:
         """A time (epoch ms) from which on, by the files' statistics, the table has at most `rows` rows."""
         actions = pa.table(self._opened.get_add_actions(flatten=True))

@@ -138,6 +138,11 @@ class Worker:
             _log.info("columns added", contract=contract.id, columns=added)
         self._recognise()
 
+    def prepare(self) -> None:
+        """Read what the first batch would wait for."""
+        if self._ids is not None:
+            self._ids.prepare(self.session, self._opened(), self.contract)
+
     def release(self, released: Released) -> None:
         """Go on with a newer form of the contract: columns are added now, between batches."""
         self.released = released
