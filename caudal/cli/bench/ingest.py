@@ -17,7 +17,7 @@ from typing import Any
 from caudal.cli.bench import growth, jobs, steady
 from caudal.cli.bench.events import events
 from caudal.cli.bench.growth import Sizes
-from caudal.cli.bench.jobs import Rig
+from caudal.cli.bench.jobs import Job, Rig
 from caudal.cli.bench.measure import Driver, written
 from caudal.settings import Settings
 from caudal.spark import JAVA_OPTIONS
@@ -34,6 +34,8 @@ MODES = ("append", "upsert")
 _LONG_RUN = {"spark.driver.extraJavaOptions": JAVA_OPTIONS}
 # Below this share of the bare copy the plain job was disturbed, and what is compared with it says nothing.
 PLAIN_OF_BARE = 0.45
+# The mean of an event's value on the wire.
+VALUE_BYTES = 386
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ def run(settings: Settings, plan: Plan, say: Callable[[str], None]) -> dict[str,
             steady.produce(rig, events(rig.released, plan.events, seed=7))
         driver = Driver(spark)
         runs = _alternate(rigs, plan, driver, say)
+        codecs = _codecs(rigs["append"], plan, runs["caudal"][-1], say)
         steady.emptied(rigs["append"])
         age = steady.ages(rigs["append"], settings.data_dir / "steady", plan.rate, plan.seconds, say)
         grown = growth.measured(rigs, {mode: CONTRACTS / mode for mode in MODES}, plan.growth, say)
-        return {**answer(plan, runs, age, driver.peak_mib()), "growth": grown}
+        return {**answer(plan, runs, age, driver.peak_mib()), "codecs": codecs, "growth": grown}
     finally:
         spark.stop()
 
@@ -86,7 +89,7 @@ def _alternate(
     rigs: Mapping[str, Rig], plan: Plan, driver: Driver, say: Callable[[str], None]
 ) -> dict[str, list[dict[str, Any]]]:
     """Every job once to warm up, then all of them in turn, so that what disturbs the machine disturbs each."""
-    lines = {name: (job, rigs["append"]) for name, job in jobs.JOBS.items()}
+    lines: dict[str, tuple[Job, Rig]] = {name: (job, rigs["append"]) for name, job in jobs.JOBS.items()}
     lines["caudal_upsert"] = (jobs.caudal, rigs["upsert"])
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in lines}
     for turn in range(plan.repeats + 1):
@@ -105,8 +108,18 @@ def _alternate(
 
 
 def _verified(rig: Rig, folder: Path) -> bool:
-    """Conservation and idempotence of this run, recounted from Kafka and raw."""
-    return all(check.ok for check in checks(rig.at(folder)))
+    """Conservation and idempotence of this run, recounted from Kafka and raw, and silver made anew from raw."""
+    return all(check.ok for check in checks(rig.at(folder))) and jobs.differing(rig, folder) == 0
+
+
+def _codecs(rig: Rig, plan: Plan, zstd: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """The same road with Snappy once, beside the last run with ZSTD: events/s and MiB."""
+    with _scratch(rig.settings.data_dir / "run") as folder:
+        took = jobs.caudal(rig, folder, "snappy")
+        snappy = {"eps": plan.events / took, **asdict(written(folder))}
+    say(f"bench: caudal with snappy: {snappy['eps']:,.0f} events/s")
+    found = {"zstd": zstd, "snappy": snappy}
+    return {name: {"eps": round(one["eps"]), "mib": round(one["mib"], 1)} for name, one in found.items()}
 
 
 @contextmanager
@@ -134,6 +147,11 @@ def answer(
         "ratio_to_plain_upsert": round(eps["caudal_upsert"] / eps["plain"], 3),
         "silver_age_s": dict(age),
         "peak_driver_mib": round(peak_mib),
+        "written_mib_per_s": {
+            name: round(statistics.median(one["mib"] * one["eps"] for one in found) / plan.events, 2)
+            for name, found in runs.items()
+        },
+        "share_of_cores": _shares(statistics.median(one["cpu_s"] for one in runs["caudal"]) / plan.events, plan),
         "cpu_s_per_million": {
             name: round(statistics.median(one["cpu_s"] for one in found) / plan.events * 1e6, 1)
             for name, found in runs.items()
@@ -150,6 +168,13 @@ def answer(
             "load": [round(one, 2) for one in os.getloadavg()],
         },
     }
+
+
+def _shares(cpu_s: float, plan: Plan) -> dict[str, float]:
+    """What share of two cores a day's load would take, at the CPU seconds of one event: one million transactions, and
+    50 GB of values (of the benchmark's size)."""
+    events = {"million_a_day": 1e6, "50_gb_a_day": 50e9 / VALUE_BYTES}
+    return {name: round(cpu_s * n / (2 * 86_400), 4) for name, n in events.items()}
 
 
 def _listed(sizes: Sequence[int]) -> str:

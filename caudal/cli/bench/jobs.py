@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Write = Callable[["DataFrame", int], None]
+_CODEC = "spark.sql.parquet.compression.codec"
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,31 @@ def plain(rig: Rig, folder: Path) -> float:
     return _drain(rig, folder, write)
 
 
-def caudal(rig: Rig, folder: Path) -> float:
+def caudal(rig: Rig, folder: Path, codec: str = "zstd") -> float:
     """Raw, decoding by id, rules, duplicates, silver, quarantine, ledger. Seconds."""
-    with path(rig, folder) as batches:
+    with path(rig, folder) as batches, _compressed(rig, batches, codec):
         took = _drain(rig, folder, batches.process)
         started = time.perf_counter()
         batches.flush()
         return took + time.perf_counter() - started
+
+
+def differing(rig: Rig, folder: Path) -> int:
+    """Rows of a run's silver table that differ from what raw gives when it is judged anew."""
+    with path(rig, folder) as batches:
+        return sum(int(one["differ"]) for one in batches.compare("bench", {}))
+
+
+@contextmanager
+def _compressed(rig: Rig, batches: Batches, codec: str) -> Iterator[None]:
+    sessions = [rig.spark, *(worker.session for worker in batches.workers.values())]
+    before = rig.spark.conf.get(_CODEC)
+    for one in sessions:
+        one.conf.set(_CODEC, codec)
+    try:
+        yield
+    finally:
+        rig.spark.conf.set(_CODEC, before or "zstd")
 
 
 @contextmanager
@@ -124,4 +143,6 @@ def _drain(rig: Rig, folder: Path, write: Write) -> float:
     return time.perf_counter() - started
 
 
-JOBS = {"bare_copy": bare, "plain": plain, "caudal": caudal}
+Job = Callable[[Rig, Path], float]
+"""Takes a rig and an empty folder; gives seconds."""
+JOBS: dict[str, Job] = {"bare_copy": bare, "plain": plain, "caudal": caudal}

@@ -80,12 +80,14 @@ def test_age_is_from_publishing_to_the_commit(tmp_path: Path) -> None:
 def test_a_disturbed_or_unproved_run_is_void(plain: float, verified: bool, ok: bool) -> None:
     """The plain job must reach its share of the bare copy, and what the whole path wrote must be proved."""
     speeds = {"bare_copy": 100.0, "plain": plain, "caudal": 30.0, "caudal_upsert": 20.0}
-    runs = {name: [{"eps": eps, "cpu_s": 2.0, "verified": verified}] for name, eps in speeds.items()}
+    runs = {name: [{"eps": eps, "cpu_s": 2.0, "mib": 5.0, "verified": verified}] for name, eps in speeds.items()}
     plan = ingest.Plan(events=1000, repeats=1, batch=100, rate=10, seconds=5, growth=Sizes((), (), 1, 1, 1))
     found = ingest.answer(plan, runs, {"p50": 1.0}, 900.0)
     assert found["ok"] is ok
     assert found["ratio_to_plain"] == round(30.0 / plain, 3)
     assert found["cpu_s_per_million"]["caudal"] == 2000.0
+    assert found["written_mib_per_s"]["caudal"] == 0.15
+    assert found["share_of_cores"]["million_a_day"] == round(2000 / (2 * 86_400), 4)
 
 
 def test_most_changes_are_of_the_last_day() -> None:
