@@ -110,8 +110,8 @@ def said(contract: Contract) -> Column:
     for column in silver_columns(contract):
         if column.role == "field" and column.live:
             name = f"`{column.name}`"
-            # A null adds nothing to a hash, so that it was one has to be said.
-            value = f"array_sort(map_entries({name}))" if column.spark_type.startswith("MAP<") else name
+            # A null adds nothing to a hash, so that it was one has to be said; maps have no hash.
+            value = f"to_json(named_struct('v', {name}))" if "MAP<" in column.spark_type else name
             parts.append(f"{value}, {name} IS NULL")
     return F.expr(f"pmod(xxhash64({', '.join(parts)}), {2**32 - 1}L) + 1")
 
