@@ -3,6 +3,8 @@ stands, told to the broker as an ordinary consumer group, so that Kafka's own to
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
@@ -12,6 +14,7 @@ from caudal.settings import Settings
 from schemas.topics import client_conf
 
 ASK_S = 5.0
+_PATIENCE_S = 15.0
 
 
 class Lag:
@@ -22,8 +25,9 @@ class Lag:
         # A consumer that consumes nothing. The admin client could tell it too, but when a broker dies under such a
         # request, an assertion of librdkafka ends the process (confluentinc/librdkafka issue 4605).
         group = {"group.id": f"caudal.raw.{query}", "enable.auto.commit": False, "on_commit": self._told}
-        self._group = Consumer({**client_conf(settings), **group})
-        self._telling = False
+        self._conf = {**client_conf(settings), **group}
+        self._group = Consumer(self._conf)
+        self._asked_at: float | None = None
 
     def ends(self, topics: Mapping[str, list[int]]) -> dict[str, dict[int, int]]:
         """The last stable offset of every partition; those that do not answer are left out."""
@@ -42,18 +46,23 @@ class Lag:
     def tell(self, done: Mapping[str, Mapping[int, int]]) -> None:
         """Store raw's end offsets as those of the consumer group `caudal.raw.<query>`; nothing is ever read from them.
 
-        Nobody waits for the answer, and as long as there is none nothing further is told.
+        Nobody waits for the answer, and as long as there is none nothing further is told; a client that gets none for
+        too long, which happens when the broker dies under its request, is replaced.
         """
         self._group.poll(0)
-        if self._telling:
-            return
+        if self._asked_at is not None:
+            if time.monotonic() - self._asked_at < _PATIENCE_S:
+                return
+            # Closing waits for the answer that does not come.
+            threading.Thread(target=self._group.close, name="lag-close", daemon=True).start()
+            self._group = Consumer(self._conf)
         ends = [TopicPartition(topic, p, end) for topic, parts in done.items() for p, end in parts.items()]
         if ends:
-            self._telling = True
+            self._asked_at = time.monotonic()
             self._group.commit(offsets=ends, asynchronous=True)
 
     def _told(self, _: object, __: object) -> None:
-        self._telling = False
+        self._asked_at = None
 
 
 def furthest(
