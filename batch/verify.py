@@ -87,16 +87,20 @@ def _is_restore(lake: Lake, mart: str, link: Record, origin: int) -> Iterator[st
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
+    wanted = link.tables[mart].version
     try:
-        [commit] = DeltaTable(
-            lake.table("gold", mart), version=link.tables[mart].version, storage_options=lake.storage_options
-        ).history(1)
-    except (DeltaError, OSError, ValueError) as error:
+        # Counted from the head: opened at an older version, a table gives its newest commits under that one's number.
+        head = DeltaTable(lake.table("gold", mart), storage_options=lake.storage_options)
+        commit = head.history(max(1, head.version() - wanted + 1))[-1]
+    except (DeltaError, OSError, ValueError, IndexError) as error:
         yield f"mart {mart}: the commit of restore {link.cycle} cannot be read ({type(error).__name__})"
+        return
+    if int(commit["version"]) != wanted:
+        yield f"mart {mart}: the commit of restore {link.cycle} is not in the log any more"
         return
     parameters = commit.get("operationParameters", {})
     if commit.get("operation") != "RESTORE" or str(parameters.get("version")) != str(origin):
-        yield f"mart {mart}: version {link.tables[mart].version} is no restore of version {origin}"
+        yield f"mart {mart}: version {wanted} is no restore of version {origin}"
 
 
 def _gated(lake: Lake, name: str, gated: Record, silver: Mapping[str, int]) -> Iterator[str]:
