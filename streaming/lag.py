@@ -21,7 +21,8 @@ class Lag:
     """Asks for end offsets and tells where raw stands. One client of each kind for the life of the process."""
 
     def __init__(self, settings: Settings, query: str = "main") -> None:
-        self._admin = AdminClient(client_conf(settings))
+        self._admin_conf = client_conf(settings)
+        self._admin, self._heard_at = AdminClient(self._admin_conf), time.monotonic()
         # A consumer that consumes nothing. The admin client could tell it too, but when a broker dies under such a
         # request, an assertion of librdkafka ends the process (confluentinc/librdkafka issue 4605).
         group = {"group.id": f"caudal.raw.{query}", "enable.auto.commit": False, "on_commit": self._told}
@@ -30,7 +31,8 @@ class Lag:
         self._asked_at: float | None = None
 
     def ends(self, topics: Mapping[str, list[int]]) -> dict[str, dict[int, int]]:
-        """The last stable offset of every partition; those that do not answer are left out."""
+        """The last stable offset of every partition; those that do not answer are left out. A client to which nobody has
+        answered for too long is replaced: after a broker's sudden death one may never ask again."""
         wanted = {TopicPartition(t, p): OffsetSpec.latest() for t, parts in topics.items() for p in parts}
         if not wanted:
             return {}
@@ -41,6 +43,10 @@ class Lag:
                 found.setdefault(place.topic, {})[place.partition] = future.result(ASK_S).offset
             except (KafkaException, TimeoutError):
                 continue
+        if found:
+            self._heard_at = time.monotonic()
+        elif time.monotonic() - self._heard_at > _PATIENCE_S:
+            self._admin, self._heard_at = AdminClient(self._admin_conf), time.monotonic()
         return found
 
     def tell(self, done: Mapping[str, Mapping[int, int]]) -> None:
