@@ -31,8 +31,10 @@ class Lag:
         self._asked_at: float | None = None
 
     def ends(self, topics: Mapping[str, list[int]]) -> dict[str, dict[int, int]]:
-        """The last stable offset of every partition; those that do not answer are left out. A client to which nobody has
-        answered for too long is replaced: after a broker's sudden death one may never ask again."""
+        """The last stable offset of every partition; those that do not answer are left out.
+
+        A client to which nobody has answered for too long is replaced: after a broker's death one may never ask again.
+        """
         wanted = {TopicPartition(t, p): OffsetSpec.latest() for t, parts in topics.items() for p in parts}
         if not wanted:
             return {}
