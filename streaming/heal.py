@@ -11,7 +11,6 @@ from deltalake import DeltaTable
 
 from streaming import replay, session, suppress, tables
 from streaming.commit import Txn
-from streaming.errors import ContractHalted
 from streaming.facts import Replayed
 from streaming.held import held
 from streaming.measure import Judged
@@ -44,13 +43,7 @@ def tried(shop: Shop, worker: Worker, piece: Replayed) -> Done:
 
 def healed(shop: Shop, worker: Worker, piece: Replayed) -> Done:
     """Replay this piece. Raises ContractHalted when the contract is not at work. Callers hold the stage's lock."""
-    if worker.halted is not None or worker.behind:
-        raise ContractHalted(
-            "nothing is replayed for a contract that is halted or behind",
-            where=worker.contract.id,
-            why=worker.halted.what if worker.halted else "raw holds batches that silver lacks",
-            fix="see why: caudal status; then try again",
-        )
+    worker.must_work("nothing is replayed for a contract that is halted or behind")
     return _decided(shop, worker, replace(piece, covered=worker.covered), worker.session, dry=False)
 
 

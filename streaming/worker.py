@@ -255,16 +255,20 @@ class Worker:
             self.halted = None
             self._shop.metrics.gauge("caudal_halted", 0, contract=self.contract.id)
 
-    def alone(self, work: Callable[[], tuple[int, int]]) -> tuple[int, int]:
-        """Let a command of the owner change the table; it says so with `took`. Raises ContractHalted when the contract
-        is halted or behind. Callers hold the stage's lock."""
+    def must_work(self, what: str) -> None:
+        """Raise ContractHalted, saying what is not done, when the contract is halted or behind."""
         if self.halted is not None or self.behind:
             raise ContractHalted(
-                "the contract is halted or behind",
+                what,
                 where=self.contract.id,
                 why=self.halted.what if self.halted else "raw holds batches that silver lacks",
                 fix="see why: caudal status; then try again",
             )
+
+    def alone(self, work: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+        """Let a command of the owner change the table; it says so with `took`. Raises ContractHalted when the contract
+        is halted or behind. Callers hold the stage's lock."""
+        self.must_work("the contract is halted or behind")
         self._expect(self._version)
         done = work()
         self._forget()
