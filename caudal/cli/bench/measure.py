@@ -1,13 +1,21 @@
-"""What a run costs, from outside: CPU and memory of the driver, files and bytes of its tables."""
+"""What a run costs and gives, from outside: the driver's CPU and memory, its tables' files and bytes, ages of rows."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
+from caudal.lake import Lake
+from caudal.query import Query
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,3 +56,22 @@ def written(folder: Path) -> Written:
     data = [file for file in folder.rglob("*.parquet") if "_delta_log" not in file.parts]
     commits = sum(1 for _ in folder.rglob("_delta_log/*.json"))
     return Written(len(data), sum(file.stat().st_size for file in data) / 2**20, commits)
+
+
+def ages(lake: Lake, names: Iterable[str], since_ms: int) -> pa.Table:
+    """Of each row in these silver tables published since then: when (`at`, epoch ms), and after how many seconds the
+    commit that holds it was made (`age`)."""
+    return pa.concat_tables([_ages(lake, name, since_ms) for name in names])
+
+
+def _ages(lake: Lake, name: str, since_ms: int) -> pa.Table:
+    opened = DeltaTable(lake.table("silver", name), storage_options=lake.storage_options or None)
+    made_at = {int(entry["version"]): int(entry["timestamp"]) for entry in opened.history()}
+    query = Query(lake)
+    query.table("t", "silver", name)
+    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat()
+    rows = query.arrow(f"SELECT _version, _published_at FROM t WHERE _published_at >= timestamp '{since}'")
+    published = rows["_published_at"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
+    commits = pc.index_in(rows["_version"], pa.array(list(made_at), pa.int64()))
+    made = pc.take(pa.array(list(made_at.values()), pa.int64()), commits)
+    return pa.table({"at": published, "age": pc.divide(pc.subtract(made, published), 1000.0)})

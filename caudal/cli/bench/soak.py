@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from caudal.cli.bench import soak_judge, soak_look
+from caudal.cli.bench import measure, soak_judge, soak_look
 from caudal.cli.bench.soak_judge import Sample
 from caudal.cli.bench.soak_play import Play
 from caudal.errors import TransientError
@@ -179,7 +179,7 @@ class _Soak:
 
     def _with_ages(self, began_ms: int) -> list[Sample]:
         """The samples with the age of what was published in the window that each ends."""
-        found = soak_look.ages(self._lake, [name.replace(".", "_") for name in (READING, DEVICE)], began_ms)
+        found = measure.ages(self._lake, [name.replace(".", "_") for name in (READING, DEVICE)], began_ms)
         ends = [0.0, *(sample.at_s for sample in self._samples)]
         return [
             replace(sample, age_p95_s=soak_look.p95(found, began_ms + low * 1000, began_ms + sample.at_s * 1000))

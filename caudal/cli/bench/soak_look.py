@@ -1,9 +1,7 @@
-"""What the soak looks at from outside, without a JVM: files, logs, and the age of what silver holds."""
+"""What the soak looks at from outside, without a JVM: files and logs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,27 +42,8 @@ def read(lake: Lake) -> int:
     return int(query.one("SELECT coalesce(sum(read), 0) FROM ledger"))
 
 
-def ages(lake: Lake, names: Iterable[str], since_ms: int) -> pa.Table:
-    """Of each row in these silver tables published since then: when (`at`, epoch ms), and after how many seconds the
-    commit that holds it was made (`age`)."""
-    return pa.concat_tables([_ages(lake, name, since_ms) for name in names])
-
-
 def p95(found: pa.Table, first_ms: float, last_ms: float) -> float | None:
     """Age at P95 of what was published in [first, last); None for nothing."""
     within = pc.and_(pc.greater_equal(found["at"], first_ms), pc.less(found["at"], last_ms))
     mine = found.filter(within)["age"]
     return round(float(pc.quantile(mine, q=0.95)[0].as_py()), 2) if len(mine) else None
-
-
-def _ages(lake: Lake, name: str, since_ms: int) -> pa.Table:
-    opened = DeltaTable(lake.table("silver", name), storage_options=lake.storage_options or None)
-    made_at = {int(entry["version"]): int(entry["timestamp"]) for entry in opened.history()}
-    query = Query(lake)
-    query.table("t", "silver", name)
-    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat()
-    rows = query.arrow(f"SELECT _version, _published_at FROM t WHERE _published_at >= timestamp '{since}'")
-    published = rows["_published_at"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
-    commits = pc.index_in(rows["_version"], pa.array(list(made_at), pa.int64()))
-    made = pc.take(pa.array(list(made_at.values()), pa.int64()), commits)
-    return pa.table({"at": published, "age": pc.divide(pc.subtract(made, published), 1000.0)})

@@ -5,20 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
-from deltalake import DeltaTable
 
+from caudal.cli.bench import measure
 from caudal.cli.bench.events import Event, events
 from caudal.cli.bench.jobs import Rig, path
 from caudal.lake import Lake
-from caudal.query import Query as Sql
 from schemas import topics
 from streaming.batches import Batches
 from streaming.lag import Lag, behind
@@ -50,21 +47,9 @@ def ages(rig: Rig, folder: Path, rate: int, seconds: float, say: Callable[[str],
 
 def quantiles(lake: Lake, tables: Sequence[str], since_ms: int) -> dict[str, float]:
     """Age of the rows published since then, when the commit that holds them was made. Seconds."""
-    fresh = pa.chunked_array([chunk for table in tables for chunk in _ages(lake, table, since_ms).chunks], pa.float64())
+    fresh = measure.ages(lake, tables, since_ms)["age"]
     found = pc.quantile(fresh, q=list(QUANTILES.values())).to_pylist()
     return {**{name: round(age, 2) for name, age in zip(QUANTILES, found, strict=True)}, "events": len(fresh)}
-
-
-def _ages(lake: Lake, table: str, since_ms: int) -> pa.ChunkedArray:
-    opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
-    made_at = {int(entry["version"]): int(entry["timestamp"]) for entry in opened.history()}
-    query = Sql(lake)
-    query.table("t", "silver", table)
-    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat()
-    rows = query.arrow(f"select _version, _published_at from t where _published_at >= timestamp '{since}'")
-    published = rows["_published_at"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
-    commits = pc.index_in(rows["_version"], pa.array(list(made_at), pa.int64()))
-    return pc.divide(pc.subtract(pc.take(pa.array(list(made_at.values())), commits), published), 1000.0)
 
 
 def emptied(rig: Rig) -> None:
