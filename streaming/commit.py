@@ -67,23 +67,6 @@ def merge(
         )
 
 
-def close_versions(session: SparkSession, source: DataFrame, path: str, keys: Sequence[str], txn: Txn) -> None:
-    """Insert the versions of `source` that are new; of those that are there move only when they hold."""
-    from delta.tables import DeltaTable
-
-    on = " AND ".join(f"t.`{key}` = s.`{key}`" for key in keys)
-    table = DeltaTable.forPath(session, path)
-    ends = {name: f"s.{name}" for name in ("_valid_from", "_valid_to", "_current")}
-    with _set(session, {f"{_SESSION}txnAppId": txn.app, f"{_SESSION}txnVersion": str(txn.version)}):
-        (
-            table.alias("t")
-            .merge(_whole(source, table).alias("s"), on)
-            .whenMatchedUpdate(set=ends)
-            .whenNotMatchedInsertAll()
-            .execute()
-        )
-
-
 def delete_ranges(session: SparkSession, ranges: DataFrame, path: str, within: str, txn: Txn, rewrite: bool) -> None:
     """Delete raw's records in the ranges (topic, partition, _batch, first, last). `within` is SQL over `t` that bounds
     the files looked at. With `rewrite` their bytes are in none of the table's present files afterwards."""

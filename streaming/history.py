@@ -19,10 +19,13 @@ from schemas.contract import Contract
 from schemas.tables import DELETED_AT, HISTORY_META, column_of, history_columns
 from schemas.tracked import tracked_columns
 from streaming import truncates
-from streaming.commit import Txn, append, close_versions
+from streaming.commit import Txn
 from streaming.held import held
 from streaming.silver import SilverTable
+from streaming.staged import Staged
+from streaming.staged import stage as stage_rows
 from streaming.truncates import IS_TRUNCATE, newness
+from streaming.vectors import PLACE, Places
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -40,8 +43,8 @@ class History:
     txn: Txn
 
 
-def write(session: SparkSession, rows: DataFrame, contract: Contract, target: History) -> None:
-    """Put the changes among classified `rows` into the history: the applied and the superseded ones."""
+def stage(session: SparkSession, rows: DataFrame, contract: Contract, target: History) -> Staged:
+    """Write the changes among classified `rows`, the applied and the superseded ones, for the history's next commit."""
     from pyspark.sql import functions as F
 
     version = target.table.version()
@@ -52,7 +55,7 @@ def write(session: SparkSession, rows: DataFrame, contract: Contract, target: Hi
     changes = rows.where("_state IN ('applied', 'superseded')").withColumn(
         "_version", F.lit(version + 1).cast("bigint")
     )
-    there = target.table.rows(session, [(name, kinds[name]) for name in _slim(contract)], None)
+    there = target.table.placed(session, [(name, kinds[name]) for name in _slim(contract)])
     touched = changes.select(*keys).distinct()
     if truncates.sweeps(contract):
         tenant = column_of(contract, contract.tenant)
@@ -68,14 +71,16 @@ def write(session: SparkSession, rows: DataFrame, contract: Contract, target: Hi
         lines = before.unionByName(slim.withColumn("_new", F.lit(True)), allowMissingColumns=True)
         with held(_ended(lines, contract)) as ends:
             same = " AND ".join(f"{name} <=> _was{name}" for name in _TIMES)
-            moved = ends.where(f"NOT _new AND NOT ({same})").select(*keys, event_id, *_TIMES)
-            whole = fresh.select(*carried).join(ends.where("_new").select(*keys, event_id, *_TIMES), [*keys, event_id])
-            out = whole.select(*kinds)
-            if moved.isEmpty():
-                append(out, target.path, target.txn)
-            else:
-                source = out.unionByName(moved, allowMissingColumns=True)
-                close_versions(session, source, target.path, [*keys, event_id], target.txn)
+            moved = ends.where(f"NOT _new AND NOT ({same})")
+            gone = moved.select(F.col("_file").alias("file"), F.col("_at").alias("at")).toArrow().cast(PLACE)
+            out = fresh.select(*carried).join(ends.where("_new").select(*keys, event_id, *_TIMES), [*keys, event_id])
+            if len(gone):
+                whole = target.table.placed(session, [(name, kinds[name]) for name in carried])
+                times = F.broadcast(moved.select("_file", "_at", *_TIMES))
+                out = out.select(*kinds).unionByName(whole.join(times, ["_file", "_at"]).select(*kinds))
+            return stage_rows(
+                out.select(*kinds), target.path, target.txn, instead=Places(version, gone, target.table.files)
+            )
 
 
 def _ended(lines: DataFrame, contract: Contract) -> DataFrame:

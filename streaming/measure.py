@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.contract import Contract
 from schemas.tables import column_of, silver_columns
 from streaming.ids import Records, hashed, longs
 from streaming.truncates import IS_TRUNCATE
+from streaming.vectors import PLACE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -58,17 +60,25 @@ class Looked:
 
 @dataclass(frozen=True)
 class Judged:
-    """Rows by state, and of the applied ones: late, suppressed, those whose key already has a row, and truncates.
+    """Rows by state, and of the applied ones: late, suppressed, and truncates.
 
-    `swept` are rows of keys that a truncate removed.
+    `swept` are rows of keys that a truncate removed. `met` has state, and file and at of their key's row, of those
+    whose key has one.
     """
 
     states: Mapping[str, int] = field(default_factory=Counter)
     late: int = 0
     suppressed: int = 0
-    known: int = 0
     truncates: int = 0
     swept: int = 0
+    met: pa.Table | None = None
+
+    def places(self, *states: str) -> pa.Table:
+        """The places (PLACE), each once, of the rows of silver that rows in these states met."""
+        if self.met is None:
+            return PLACE.empty_table()
+        wanted = self.met.filter(pc.is_in(self.met["state"], pa.array(states)))
+        return wanted.group_by(PLACE.names).aggregate([]).cast(PLACE)
 
 
 def look(rows: DataFrame, contract: Contract) -> Looked:
@@ -117,29 +127,26 @@ def said(contract: Contract) -> Column:
 
 
 def judge(rows: DataFrame) -> Judged:
-    """One pass over classified rows; a handful of rows reaches the driver."""
+    """One pass over classified rows; a few values of each reach the driver, as columns."""
     from pyspark.sql import functions as F
 
-    no = F.lit(False)
-    known = F.col("_known") if "_known" in rows.columns else no
-    swept = F.col("_swept") if "_swept" in rows.columns else no
-    truncates = F.expr(IS_TRUNCATE) if "_swept" in rows.columns else no
+    no, nowhere = F.lit(False), F.lit(None)
+    sweeps, placed = "_swept" in rows.columns, "_there" in rows.columns
     found = (
         rows.where("_state IS NOT NULL")
-        .groupBy("_state")
-        .agg(
-            F.count("*").alias("n"),
-            F.count_if("_late").alias("late"),
-            F.count_if("_suppressed").alias("suppressed"),
-            F.count_if(known).alias("known"),
-            F.count_if(truncates).alias("truncates"),
-            F.count_if(swept).alias("swept"),
+        .select(
+            F.col("_state").alias("state"),
+            F.col("_late").alias("late"),
+            F.col("_suppressed").alias("suppressed"),
+            (F.expr(IS_TRUNCATE) if sweeps else no).alias("truncates"),
+            (F.col("_swept") if sweeps else no).alias("swept"),
+            (F.col("_there._file") if placed else nowhere.cast("string")).alias("file"),
+            (F.col("_there._at") if placed else nowhere.cast("bigint")).alias("at"),
         )
-        .collect()
+        .toArrow()
     )
-    states = Counter({row["_state"]: row["n"] for row in found})
-    applied = next((row for row in found if row["_state"] == "applied"), None)
-    removed = sum(row["swept"] for row in found)
-    if applied is None:
-        return Judged(states, swept=removed)
-    return Judged(states, applied["late"], applied["suppressed"], applied["known"], applied["truncates"], removed)
+    states = Counter({one["values"]: one["counts"] for one in found["state"].value_counts().to_pylist()})
+    applied = found.filter(pc.equal(found["state"], "applied"))
+    late, suppressed, truncated = (pc.sum(applied[name]).as_py() or 0 for name in ("late", "suppressed", "truncates"))
+    met = found.filter(found["file"].is_valid()).select(["state", *PLACE.names])
+    return Judged(states, late, suppressed, truncated, pc.sum(found["swept"]).as_py() or 0, met)

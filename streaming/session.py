@@ -86,8 +86,3 @@ def weigh(session: SparkSession, largest: int) -> None:
 def read_by(session: SparkSession, rows: int) -> None:
     """Let readers of Parquet hold so many rows at a time."""
     session.conf.set("spark.sql.parquet.columnarReaderBatchSize", str(rows))
-
-
-def rewrite(session: SparkSession, small: bool) -> None:
-    """Let a MERGE write a small table's files anew: there, deletion vectors only add jobs, to it and to readers."""
-    session.conf.set("spark.databricks.delta.merge.deletionVectors.persistent", str(not small).lower())

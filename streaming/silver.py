@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from caudal.lake import Lake
+from streaming.vectors import Files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Beyond every time that a table has, in epoch milliseconds.
 _FAR = 2**62
+_PLACE = ("_file", "_at")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class SilverTable:
     def __init__(self, lake: Lake, table: str) -> None:
         self._folder = lake.spark_table("silver", table)
         self._opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
+        self.files = Files()
 
     def version(self) -> int:
         """The newest version."""
@@ -55,18 +58,17 @@ class SilverTable:
         """The version of a transaction id's last commit, None when there is none."""
         return self._opened.transaction_version(app)
 
-    def megabytes(self) -> float:
-        """The size of the live files as of the last look at the version."""
-        sizes: list[int] = pa.table(self._opened.get_add_actions(flatten=True))["size_bytes"].to_pylist()
-        return sum(sizes) / 1e6
-
     def rows(self, session: SparkSession, columns: Sequence[tuple[str, str]], window: Window | None) -> DataFrame:
         """The given columns (name, Spark type) of the rows in the table as of the last look at its version.
 
         Only files that may hold rows of the window are read; all when it is None. A column that a file was written
         without is null there.
         """
-        return self._read(session, columns, self._files(window))
+        return self._read(session, columns, self._files(window)).drop(*_PLACE)
+
+    def placed(self, session: SparkSession, columns: Sequence[tuple[str, str]]) -> DataFrame:
+        """The given columns of all rows, and each row's place: `_file` and `_at`."""
+        return self._read(session, columns, self._files(None))
 
     def pieces(
         self, session: SparkSession, columns: Sequence[tuple[str, str]], window: Window | None, most: int
@@ -79,7 +81,7 @@ class SilverTable:
             while names and rows + counts.get(names[-1], most) <= most:
                 rows += counts.get(names[-1], most)
                 piece.append(names.pop())
-            yield self._read(session, columns, piece)
+            yield self._read(session, columns, piece).drop(*_PLACE)
 
     def count(self, window: Window | None) -> int:
         """Rows in the files that may hold rows of the window, deleted ones included."""
@@ -111,7 +113,8 @@ class SilverTable:
     def _read(self, session: SparkSession, columns: Sequence[tuple[str, str]], files: Sequence[str]) -> DataFrame:
         schema = ", ".join(f"`{name}` {kind}" for name, kind in columns)
         if not files:
-            listed = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in columns)
+            placed = [*columns, ("_file", "STRING"), ("_at", "BIGINT")]
+            listed = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in placed)
             return session.sql(f"SELECT {listed} WHERE false")
         found = session.read.schema(schema).parquet(*(f"{self._folder}/{name}" for name in files))
         return _without(session, found, self._deleted(files))
@@ -147,11 +150,11 @@ class SilverTable:
 def _without(session: SparkSession, rows: DataFrame, deleted: pa.Table | None) -> DataFrame:
     from pyspark.sql import functions as F
 
-    if deleted is None:
-        return rows
     placed = rows.select("*", F.expr("_metadata.file_name AS _file"), F.expr("_metadata.row_index AS _at"))
+    if deleted is None:
+        return placed
     gone = F.broadcast(session.createDataFrame(deleted))
-    return placed.join(gone, ["_file", "_at"], "left_anti").drop("_file", "_at")
+    return placed.join(gone, list(_PLACE), "left_anti")
 
 
 def _meets(window: Window, low: datetime | int | None, high: datetime | int | None) -> bool:

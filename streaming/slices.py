@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial as bound
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,10 +20,9 @@ from caudal.clock import Clock
 from caudal.fault import crashpoint
 from schemas.contract import Contract
 from schemas.tables import silver_columns
-from streaming import append, history, partial, quarantine, session, truncates, upsert
+from streaming import append, history, partial, quarantine, truncates, upsert
 from streaming.check import checked
 from streaming.commit import Txn, merge
-from streaming.commit import append as append_rows
 from streaming.decode import decoded
 from streaming.errors import ContractHalted
 from streaming.facts import Facts, Parked, SilverCommit
@@ -38,6 +36,7 @@ from streaming.settings import StreamingSettings
 from streaming.silver import SilverTable
 from streaming.staged import stage
 from streaming.suppress import suppressed
+from streaming.vectors import Places
 from streaming.writers import Resolved
 
 if TYPE_CHECKING:
@@ -225,29 +224,36 @@ def write(
 
     Done before, it does nothing.
     """
-    if target.history is not None:
-        history.write(target.session, rows, contract, target.history)
-        crashpoint("after-history")
-    final = _final(rows, contract, target, judged)
-    if _replaces(contract, judged):
-        session.rewrite(target.session, target.table.megabytes() < own.rewrite_mb)
-        merge(target.session, final, target.path, contract.key, "", target.silver, metadata)
-    else:
-        # Nothing to replace: a plain append is a fraction of a MERGE's jobs.
-        append_rows(final, target.path, target.silver, metadata)
+    if (target.table.transaction(target.silver.app) or -1) < target.silver.version:
+        prepared(rows, contract, target, judged, own, metadata)()
 
 
 def prepared(
     rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
 ) -> Callable[[], None]:
     """`write`, with what can be done ahead done now: the rest. The table is the one that its writer left."""
-    if target.history is not None or _replaces(contract, judged):
-        return bound(write, rows, contract, target, judged, own, metadata)
-    return stage(_final(rows, contract, target, judged), target.path, target.silver, metadata).commit
+    before = history.stage(target.session, rows, contract, target.history) if target.history is not None else None
+    final, swept = _final(rows, contract, target, judged), judged.swept or judged.truncates
+    # A truncate may change any row of the table.
+    silver = None if swept else stage(final, target.path, target.silver, metadata, _replaced(contract, target, judged))
+
+    def finish() -> None:
+        if before is not None:
+            before.commit()
+            crashpoint("after-history")
+        if silver is not None:
+            silver.commit()
+        else:
+            merge(target.session, final, target.path, contract.key, "", target.silver, metadata)
+
+    return finish
 
 
-def _replaces(contract: Contract, judged: Judged) -> bool:
-    return bool(judged.known or judged.swept or judged.truncates or contract.ignore_null_updates)
+def _replaced(contract: Contract, target: Target, judged: Judged) -> Places:
+    """The rows of silver in whose place the new ones come."""
+    # What a partial update leaves out may come from a change that is older than the row.
+    changing = ("applied", "superseded") if contract.ignore_null_updates else ("applied",)
+    return Places(target.table.at, judged.places(*changing), target.table.files)
 
 
 def _final(rows: DataFrame, contract: Contract, target: Target, judged: Judged) -> DataFrame:

@@ -21,8 +21,8 @@ SUPERSEDED = "superseded"
 
 
 def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract) -> DataFrame:
-    """Rows with `_state` (applied, duplicate, superseded; null where there is a `_code`) and `_known` (the key has a
-    row).
+    """Rows with `_state` (applied, duplicate, superseded; null where there is a `_code`) and `_there` (the place of the
+    key's row, `_file` and `_at`; null when it has none).
 
     `duplicate` is the event id of the row met or of a preferred record of the same rows; else an older one is
     `superseded`. At most one row of each key is applied. `_swept` marks the rows of a key whose newest change, silver's
@@ -52,18 +52,21 @@ def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, cont
     types = {column.name: column.spark_type for column in silver_columns(contract)}
     own = (tenant, truncates.OP) if cdc else ()
     wanted = [(name, types[name]) for name in dict.fromkeys((*keys, event_id, *order, *own))]
-    there = silver.rows(session, wanted, None).select(
-        *ours, truncates.newness(order, event_id).alias("_prior"), *(mine if cdc else [])
+    place = F.struct("_file", "_at").alias("_there")
+    there = silver.placed(session, wanted).select(
+        *ours, truncates.newness(order, event_id).alias("_prior"), place, *(mine if cdc else [])
     )
     batch = F.broadcast(fine.select(*ids).distinct().withColumn("_met", F.lit(True)))
     if cdc:
         # One look finds both the rows met and the truncates that are remembered.
         there = there.join(batch, ids, "left").where("_met OR _truncates")
-        prior = there.where("_met").select(*ids, "_prior")
+        prior = there.where("_met").select(*ids, "_prior", "_there")
     else:
         prior = there.join(batch, ids, "left_semi")
     both = fine.drop("_e", "_t", "_truncates").unionByName(prior, allowMissingColumns=True)
-    seen = both.groupBy(*ids).agg(F.max("_rank").alias("_best"), F.max("_prior").alias("_prior"))
+    # A key has one row at most: its place is the only one there is.
+    best = F.max("_rank").alias("_best")
+    seen = both.groupBy(*ids).agg(best, *[F.max(name).alias(name) for name in ("_prior", "_there")])
     joined = (
         rows.withColumn("_mine", _rank(order, event_id))
         .join(F.broadcast(seen), _same(keys, ids) & F.col("_code").isNull(), "left")
@@ -88,8 +91,8 @@ def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, cont
         joined = joined.join(F.broadcast(cuts), F.col("_t") == F.col(f"`{tenant}`"), "left").drop("_t")
         joined = joined.withColumn("_cut", F.when(~truncated & F.col("_code").isNull(), F.col("_cut")))
         newer = f"({newer} AND (_cut IS NULL OR {now} > _cut))"
-        best = "named_struct('s', _best.s, 'e', _best.e)"
-        removed = f"_cut IS NOT NULL AND _cut > {best} AND (_prior IS NULL OR _cut > _prior)"
+        latest = "named_struct('s', _best.s, 'e', _best.e)"
+        removed = f"_cut IS NOT NULL AND _cut > {latest} AND (_prior IS NULL OR _cut > _prior)"
         joined = joined.withColumn("_swept", F.expr(f"coalesce({removed}, false)"))
     state = (
         "CASE WHEN _code IS NOT NULL THEN NULL "
@@ -98,11 +101,7 @@ def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, cont
         f"WHEN _mine = _best AND {newer} THEN 'applied' "
         f"ELSE '{SUPERSEDED}' END"
     )
-    return (
-        joined.withColumn("_state", F.expr(state))
-        .withColumn("_known", F.col("_prior").isNotNull())
-        .drop("_mine", "_best", "_first", "_prior")
-    )
+    return joined.withColumn("_state", F.expr(state)).drop("_mine", "_best", "_first", "_prior")
 
 
 def _rank(order: list[str], event_id: str) -> Column:

@@ -75,7 +75,7 @@ def test_rows_and_history_equal_the_reference(
     lives: tuple[list[tuple[int, Change]], ...],
 ) -> None:
     folder = tmp_path_factory.mktemp("changes")
-    bench = Bench(spark, offline_settings.with_(data_dir=folder / "lake"), change_contracts(folder), rewrite_mb=0)
+    bench = Bench(spark, offline_settings.with_(data_dir=folder / "lake"), change_contracts(folder))
     for number in range(BATCHES):
         mine = [change for life in lives for batch, change in life if batch == number]
         bench.batch([message(bench, name, change) for change in mine for name in ALL])

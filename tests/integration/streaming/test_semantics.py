@@ -82,7 +82,7 @@ def test_silver_equals_the_reference(
     """Random histories of 40 tenants: final rows, counts and dead letters equal the reference, after a restart too."""
     fresh = offline_settings.with_(data_dir=tmp_path_factory.mktemp("lake"))
     # Deletion vectors from the first MERGE on, as large tables have them: what they took out must not be seen.
-    bench = Bench(spark, fresh, [KNOWN[REFUND], KNOWN[ORDER], KNOWN[CUSTOMER]], rewrite_mb=0)
+    bench = Bench(spark, fresh, [KNOWN[REFUND], KNOWN[ORDER], KNOWN[CUSTOMER]])
     batches = batches_of(histories)
     for number, batch in enumerate(batches):
         # Two upsert contracts at once: their MERGEs run side by side, each in a session of its own.
