@@ -12,11 +12,11 @@ from schemas.sparktype import NoSparkType
 _MONEY_WORDS = {"amount", "price", "total", "balance", "fee", "tax", "cost", "refund", "subtotal", "discount"}
 WORKING = frozenset(
     (
-        "_after", "_all", "_at", "_base", "_best", "_bytes", "_code", "_counts", "_cut", "_cuts", "_decoded", "_e",
-        "_erased", "_failed", "_file", "_first", "_goes_on", "_gone", "_h", "_mark", "_met", "_mine", "_n",
-        "_new", "_newest", "_next", "_o", "_own", "_p", "_path", "_place", "_prior", "_rank", "_rec", "_run", "_s",
-        "_seen", "_state", "_sum", "_swept", "_t", "_there", "_truncates", "_was", "_was_current", "_was_valid_from",
-        "_was_valid_to",
+        "_after", "_all", "_at", "_base", "_best", "_bytes", "_code", "_copies", "_counts", "_cut", "_cuts",
+        "_decoded", "_e", "_erased", "_failed", "_file", "_first", "_goes_on", "_gone", "_h", "_mark", "_met",
+        "_mine", "_n", "_new", "_newest", "_next", "_now", "_o", "_own", "_p", "_path", "_place", "_prior", "_rank",
+        "_rec", "_run", "_s", "_seen", "_state", "_sum", "_swept", "_t", "_there", "_truncates", "_was",
+        "_was_current", "_was_valid_from", "_was_valid_to",
     )
 )  # fmt: skip
 """Columns that stand beside a contract's own while records are on their way to silver."""

@@ -162,7 +162,7 @@ def classified(rows: DataFrame, contract: Contract, target: Target, looked: Look
         left = append.left_out(target.session, rows, looked, target.table, contract, target.ids)
         yield Classified(append.classified(target.session, rows, left), append.judged(looked, left), left)
     else:
-        with held(upsert.classified(target.session, rows, target.table, contract)) as out:
+        with upsert.classified(target.session, rows, target.table, contract) as out:
             yield Classified(out, judge(out))
 
 
