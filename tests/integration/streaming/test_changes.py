@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 BATCHES = 3
-ALL = (PARTIAL, TRACKED, WHOLE)
+# Whole rows as WHOLE has them, and versions as it has them: what it does is done by one of these.
+BOTH = (PARTIAL, TRACKED)
 
 
 @st.composite
@@ -75,17 +76,17 @@ def test_rows_and_history_equal_the_reference(
     lives: tuple[list[tuple[int, Change]], ...],
 ) -> None:
     folder = tmp_path_factory.mktemp("changes")
-    bench = Bench(spark, offline_settings.with_(data_dir=folder / "lake"), change_contracts(folder), rewrite_mb=0)
+    bench = Bench(spark, offline_settings.with_(data_dir=folder / "lake"), change_contracts(folder)[1:], rewrite_mb=0)
     for number in range(BATCHES):
         mine = [change for life in lives for batch, change in life if batch == number]
-        bench.batch([message(bench, name, change) for change in mine for name in ALL])
-        assert {n: w.halted for n, w in bench.batches.workers.items()} == dict.fromkeys(ALL)
+        bench.batch([message(bench, name, change) for change in mine for name in BOTH])
+        assert {n: w.halted for n, w in bench.batches.workers.items()} == dict.fromkeys(BOTH)
         if number == 0:
             bench.restart()
 
     changes = [change for life in lives for _, change in life]
     before = {}
-    for name in ALL:
+    for name in BOTH:
         assert rows_of(bench, name) == reference.cdc(changes, name == PARTIAL)
         assert versions_of(bench, name) == reference.versions(changes, name == TRACKED)
         ledger = bench.ledger(name)
@@ -94,7 +95,6 @@ def test_rows_and_history_equal_the_reference(
     assert bench.findings() == []
 
     # Beside the live tables, raw gives the same rows; a row that somebody changed is found, and only its place told.
-    assert [(one["differ"], one["at"]) for one in bench.batches.compare("look", {})] == [(0, [])] * 3
     worker = bench.batches.workers[TRACKED]
     [first, *_] = bench.silver(TRACKED, '"_partition", "_offset", event_id', "2")
     changed = f"UPDATE delta.`{worker.path}` SET a = 'secret' WHERE event_id = '{first['event_id']}'"
@@ -103,13 +103,14 @@ def test_rows_and_history_equal_the_reference(
         worker.session.sql(changed).collect()
 
     worker.tended(change_it)
-    [found] = bench.batches.compare("look again", {"contract": TRACKED})
-    assert found["differ"] >= 1
+    same, found = bench.batches.compare("look", {})
+    assert (same["contract"], same["differ"], same["at"]) == (PARTIAL, 0, [])
+    assert (found["contract"], found["differ"] >= 1) == (TRACKED, True)
     assert f"{first['_partition']}@{first['_offset']}" in found["at"]
     assert "secret" not in repr(found)
 
     # From raw in one slice, both tables come out the same.
-    for name in (PARTIAL, TRACKED):
+    for name in BOTH:
         bench.batches.rebuild("anew", {"contract": name})
         bench.batches.flush()
         assert (content(bench, name), content(bench, f"{name}_history")) == before[name]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
-REFUND, ORDER, CUSTOMER = "commerce.refund", "commerce.order", "commerce.customer"
+REFUND, ORDER = "commerce.refund", "commerce.order"
 DAY = 86_400_000
 LATENESS = released()[REFUND].contract.lateness.days * DAY
 KNOWN = released()
@@ -53,15 +53,12 @@ def refund(bench: Bench, event: Event) -> Message:
     return bench.message(REFUND, record(KNOWN[REFUND].contract, **fields, currency="BRL"))
 
 
-def order(bench: Bench, event: Event, contract: str = ORDER) -> Message:
-    key = f'["{event.tenant}","{event.key}"]'.encode()
+def order(bench: Bench, event: Event) -> Message:
     if event.delete:
-        return Message(contract, key, None, delete_headers(event.event_id, [event.time]))
-    name = "order_id" if contract == ORDER else "customer_id"
-    note = {"order_name": event.note} if contract == ORDER else {"city": event.note}
-    fields = {"event_id": event.event_id, "shop_id": event.tenant, name: event.key, "updated_at": event.time, **note}
-    money = {"currency": "BRL"} if contract == ORDER else {}
-    return bench.message(contract, record(KNOWN[contract].contract, **fields, **money))
+        key = f'["{event.tenant}","{event.key}"]'.encode()
+        return Message(ORDER, key, None, delete_headers(event.event_id, [event.time]))
+    fields = {"event_id": event.event_id, "shop_id": event.tenant, "order_id": event.key, "updated_at": event.time}
+    return bench.message(ORDER, record(KNOWN[ORDER].contract, **fields, order_name=event.note, currency="BRL"))
 
 
 @given(HISTORIES)
@@ -82,12 +79,12 @@ def test_silver_equals_the_reference(
     """Random histories of 40 tenants: final rows, counts and dead letters equal the reference, after a restart too."""
     fresh = offline_settings.with_(data_dir=tmp_path_factory.mktemp("lake"))
     # Deletion vectors from the first MERGE on, as large tables have them: what they took out must not be seen.
-    bench = Bench(spark, fresh, [KNOWN[REFUND], KNOWN[ORDER], KNOWN[CUSTOMER]], rewrite_mb=0)
+    bench = Bench(spark, fresh, [KNOWN[REFUND], KNOWN[ORDER]], rewrite_mb=0)
     batches = batches_of(histories)
     for number, batch in enumerate(batches):
-        # Two upsert contracts at once: their MERGEs run side by side, each in a session of its own.
-        bench.batch([m for e in batch for m in (refund(bench, e), order(bench, e), order(bench, e, CUSTOMER))])
-        assert [worker.halted for worker in bench.batches.workers.values()] == [None] * 3
+        # Side by side, each in a session of its own.
+        bench.batch([m for e in batch for m in (refund(bench, e), order(bench, e))])
+        assert [worker.halted for worker in bench.batches.workers.values()] == [None] * 2
         if number == 0:
             bench.restart()
 
@@ -111,20 +108,17 @@ def test_silver_equals_the_reference(
     }
 
     wanted = reference.upsert(batches)
-    for contract, key, note in ((ORDER, "order_id", "order_name"), (CUSTOMER, "customer_id", "city")):
-        final = bench.silver(contract, f"shop_id, {key} AS k, event_id, updated_at, {note} AS note, _deleted_at")
-        assert {
-            place: (e.event_id, e.time, None if e.delete else e.note, e.delete) for place, e in wanted.rows.items()
-        } == {
-            (r["shop_id"], r["k"]): (
-                r["event_id"], round(r["updated_at"].timestamp() * 1000), r["note"], r["_deleted_at"] is not None
-            )
-            for r in final
-        }  # fmt: skip
-        ledger = bench.ledger(contract)
-        assert wanted.counts == {
-            name: n for name, n in ledger.items() if name in ("applied", "duplicate", "superseded")
-        }
+    final = bench.silver(ORDER, "shop_id, order_id, event_id, updated_at, order_name, _deleted_at")
+    assert {
+        place: (e.event_id, e.time, None if e.delete else e.note, e.delete) for place, e in wanted.rows.items()
+    } == {
+        (r["shop_id"], r["order_id"]): (
+            r["event_id"], round(r["updated_at"].timestamp() * 1000), r["order_name"], r["_deleted_at"] is not None
+        )
+        for r in final
+    }  # fmt: skip
+    ledger = bench.ledger(ORDER)
+    assert wanted.counts == {name: n for name, n in ledger.items() if name in ("applied", "duplicate", "superseded")}
     assert bench.findings() == []
 
     # Made anew from raw in one slice instead of three batches, the tables are the same.
