@@ -67,6 +67,7 @@ def message(bench: Bench, contract: str, change: Change) -> Message:
     return bench.message(contract, record(bench.released[contract].contract, **fields, observed_at=change.time))
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(LIVES)
 @settings(
     max_examples=1,

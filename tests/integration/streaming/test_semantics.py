@@ -69,6 +69,7 @@ def order(bench: Bench, event: Event) -> Message:
     return bench.message(ORDER, record(KNOWN[ORDER].contract, **fields, order_name=event.note, currency="BRL"))
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(HISTORIES)
 @settings(
     max_examples=1,
