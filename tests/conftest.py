@@ -119,11 +119,13 @@ def s3_settings(settings: Settings, s3: seam.S3Access, tmp_path: Path) -> Settin
 
 @pytest.fixture(scope="session")
 def spark(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one Spark session of all tests: two cores, 1 GiB of heap, with the S3 jars besides."""
+    """The one Spark session of all tests, set up as streaming's: two cores, 1 GiB of heap, with the S3 jars besides."""
     from caudal.spark import session
+    from streaming.session import CONF
 
     scratch = Settings(data_dir=tmp_path_factory.mktemp("spark"), contracts_dir=CONTRACTS)
     conf = {
+        **CONF,
         "spark.jars": ",".join(str(jar) for jar in seam.s3_jars()),
         # One driver owns the lake, so its own log store may do put-if-absent.
         "spark.delta.logStore.s3a.impl": "io.delta.storage.S3SingleDriverLogStore",

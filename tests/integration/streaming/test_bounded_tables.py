@@ -1,4 +1,4 @@
-"""Hundreds of tiny commits: live files and log stay bounded, deleted rows go, pinned versions can be read."""
+"""Many tiny commits: live files and log stay bounded, deleted rows go, pinned versions can be read."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
-COMMITS, PINNED_FOR = 120, 20
-FILES, VERSIONS, CHECKPOINT = 10, 30, 10
+COMMITS, PINNED_FOR = 60, 10
+FILES, VERSIONS, CHECKPOINT = 10, 20, 10
 ROWS, LARGE, GONE = 3, 5_000, 2_000
 
 

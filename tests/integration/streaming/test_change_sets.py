@@ -110,7 +110,8 @@ class Foreign:
 
 
 class Road:
-    """Contracts of this test alone, the sealer, and the streaming query on the session's broker."""
+    """Contracts of this test alone, the sealer, and the streaming query after it, on the session's broker: what is
+    sealed by then is one batch."""
 
     def __init__(self, spark: SparkSession, settings: Settings, folder: Path) -> None:
         name = uuid.uuid4().hex[:8]
@@ -129,10 +130,9 @@ class Road:
         feed.close()
         self.bench = Bench(spark, self.settings, [known[name] for name in (self.product, self.types, self.people)])
         self._query = Query(spark, self.settings, StreamingSettings(trigger_s=0.2), self.bench.batches)
-        assert self._query.start()
 
     def release(self, version: int) -> None:
-        """This version of the product, to the sealer and to the running stage."""
+        """This version of the product, to the sealer and to the stage."""
         self._write(self.product, "id", *(product(n) for n in range(1, version + 1)))
         names = {self.product, self.types, self.people, "caudal.rejected"}
         assert first_error(apply(self.settings, load_catalog(self._folder), only=names)) is None
@@ -153,8 +153,17 @@ class Road:
             self._sent += 1
         assert producer.flush(30) == 0
         with sealing(self.settings):
-            until(lambda: self.read() + len(self.refusals()) + self._silent >= self._sent)
+            until(lambda: self.sealed() + len(self.refusals()) + self._silent >= self._sent)
         assert len(self.refusals()) == refused
+        assert self._query.start()
+        try:
+            until(lambda: self.read() + refused + self._silent >= self._sent)
+        finally:
+            self._query.stop()
+
+    def sealed(self) -> int:
+        """Records that the sealer has passed on."""
+        return sum(len(read(self.settings.kafka.bootstrap, name)) for name in self.bench.released)
 
     def read(self) -> int:
         """Records that streaming has decided or told of as nothing."""
@@ -166,9 +175,6 @@ class Road:
         """(contract, code, path) of what the sealer refused."""
         mine = [m for m in read(self.settings.kafka.bootstrap, "caudal.rejected") if b"sets" in (m.value() or b"")]
         return [found for m in mine if (found := self._refusal(m.value() or b""))]
-
-    def stop(self) -> None:
-        self._query.stop()
 
     def _refusal(self, value: bytes) -> tuple[str, str, str | None] | None:
         from producers.encode import decode
@@ -212,10 +218,7 @@ def test_every_change_file_lands_or_is_refused(spark: SparkSession, settings: Se
     """29 files of MySQL changes and all documented Debezium events, while the contract grows from no `age` over a
     number to text: rows, history, and what could not be sealed with its code."""
     road = Road(spark, settings, tmp_path)
-    try:
-        _play(road)
-    finally:
-        road.stop()
+    _play(road)
     _rows(road)
 
 

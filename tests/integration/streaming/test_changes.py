@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 BATCHES = 3
-ALL = (PARTIAL, TRACKED, WHOLE)
+# Whole rows as WHOLE has them, and versions as it has them: what it does is done by one of these.
+BOTH = (PARTIAL, TRACKED)
 
 
 @st.composite
@@ -41,7 +42,15 @@ def one_life(draw: st.DrawFn, tenant: str) -> list[tuple[int, Change]]:
     return draw(st.lists(st.tuples(st.integers(0, BATCHES - 1), st.sampled_from(pool)), min_size=1, max_size=9))
 
 
-LIVES = st.tuples(*(one_life(f"t{n:02}") for n in range(40)))
+Lives = tuple[list[tuple[int, Change]], ...]
+
+
+def full(lives: Lives) -> bool:
+    """Whether each batch has much in it. Of one example Hypothesis makes the simplest there is, which tries nothing."""
+    return all(sum(batch == n for life in lives for batch, _ in life) >= 30 for n in range(BATCHES))
+
+
+LIVES = st.tuples(*(one_life(f"t{n:02}") for n in range(40))).filter(full)
 
 
 def message(bench: Bench, contract: str, change: Change) -> Message:
@@ -58,6 +67,7 @@ def message(bench: Bench, contract: str, change: Change) -> Message:
     return bench.message(contract, record(bench.released[contract].contract, **fields, observed_at=change.time))
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(LIVES)
 @settings(
     max_examples=1,
@@ -72,20 +82,20 @@ def test_rows_and_history_equal_the_reference(
     spark: SparkSession,
     offline_settings: Settings,
     tmp_path_factory: pytest.TempPathFactory,
-    lives: tuple[list[tuple[int, Change]], ...],
+    lives: Lives,
 ) -> None:
     folder = tmp_path_factory.mktemp("changes")
-    bench = Bench(spark, offline_settings.with_(data_dir=folder / "lake"), change_contracts(folder))
+    bench = Bench(spark, offline_settings.with_(data_dir=folder / "lake"), change_contracts(folder)[1:])
     for number in range(BATCHES):
         mine = [change for life in lives for batch, change in life if batch == number]
-        bench.batch([message(bench, name, change) for change in mine for name in ALL])
-        assert {n: w.halted for n, w in bench.batches.workers.items()} == dict.fromkeys(ALL)
+        bench.batch([message(bench, name, change) for change in mine for name in BOTH])
+        assert {n: w.halted for n, w in bench.batches.workers.items()} == dict.fromkeys(BOTH)
         if number == 0:
             bench.restart()
 
     changes = [change for life in lives for _, change in life]
     before = {}
-    for name in ALL:
+    for name in BOTH:
         assert rows_of(bench, name) == reference.cdc(changes, name == PARTIAL)
         assert versions_of(bench, name) == reference.versions(changes, name == TRACKED)
         ledger = bench.ledger(name)
@@ -93,23 +103,21 @@ def test_rows_and_history_equal_the_reference(
         before[name] = (content(bench, name), content(bench, f"{name}_history"))
     assert bench.findings() == []
 
-    # Beside the live tables, raw gives the same rows; a row that somebody changed is found, and only its place told.
-    assert [(one["differ"], one["at"]) for one in bench.batches.compare("look", {})] == [(0, [])] * 3
+    # Beside the live table, raw gives the same rows; a row that somebody changed is found, and only its place told.
     worker = bench.batches.workers[TRACKED]
-    [first, *_] = bench.silver(TRACKED, '"_partition", "_offset", event_id', "2")
-    changed = f"UPDATE delta.`{worker.path}` SET a = 'secret' WHERE event_id = '{first['event_id']}'"
+    [first, *_] = bench.silver(TRACKED, '"_partition", "_offset", tenant_id, thing_id', "2")
+    key = f"tenant_id = '{first['tenant_id']}' AND thing_id = '{first['thing_id']}'"
 
     def change_it() -> None:
-        worker.session.sql(changed).collect()
+        worker.session.sql(f"UPDATE delta.`{worker.path}` SET a = 'secret' WHERE {key}").collect()
 
     worker.tended(change_it)
-    [found] = bench.batches.compare("look again", {"contract": TRACKED})
-    assert found["differ"] >= 1
-    assert f"{first['_partition']}@{first['_offset']}" in found["at"]
+    [found] = bench.batches.compare("look", {"contract": TRACKED})
+    assert (found["differ"], found["at"]) == (2, [f"{first['_partition']}@{first['_offset']}"])
     assert "secret" not in repr(found)
 
     # From raw in one slice, both tables come out the same.
-    for name in (PARTIAL, TRACKED):
+    for name in BOTH:
         bench.batches.rebuild("anew", {"contract": name})
         bench.batches.flush()
         assert (content(bench, name), content(bench, f"{name}_history")) == before[name]
@@ -143,9 +151,11 @@ def ms(at: Any) -> Any:
 
 
 def content(bench: Bench, name: str) -> list[str]:
-    """A table's rows without the version of the commit that wrote them."""
+    """A table's rows without the version of the commit that wrote them, and without what partial updates note for the
+    next ones, which is fuller where a batch had records of the key."""
     rows = bench.rows("silver", name.replace(".", "_"))
-    return sorted(repr([(column, row[column]) for column in sorted(row) if column != "_version"]) for row in rows)
+    told = [{**row, "_sealed": row["_sealed"] or []} if "_sealed" in row else row for row in rows]
+    return sorted(repr([(c, row[c]) for c in sorted(row) if c not in ("_version", "_set_by")]) for row in told)
 
 
 def test_a_truncate_is_kept_to_its_tenant_and_its_key_to_itself(

@@ -22,7 +22,7 @@ POINTS = {
     "after-read": (EVENTS,),
     "after-raw": (EVENTS,),
     "after-quarantine": (EVENTS,),
-    "mid-silver": (CHANGES,),
+    "mid-silver": (EVENTS,),
     "after-history": (CHANGES,),
     "after-silver": (STATES,),
     "mid-ledger": (EVENTS,),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
-PAY, ORDER = "payments.transaction", "commerce.order"
+PAY = "payments.transaction"
 SECRET = "52998224725"
 WHO: dict[str, Any] = {"by": "ana", "reason": "INC-7"}
 DAY_MS = 24 * 3_600_000
@@ -45,11 +45,6 @@ def pay(bench: Bench, n: int, at: int = NOON, **fields: Any) -> Message:
 def plain(bench: Bench, n: int) -> Message:
     """A record that carries a person's number where a mask belongs."""
     return pay(bench, n, customer_cpf={"mask": SECRET, "token": b"x"})
-
-
-def order(bench: Bench, key: str, n: int, at: int = NOON) -> Message:
-    fields = {"event_id": f"o{n}", "shop_id": "s", "order_id": key, "currency": "BRL", "updated_at": at + n}
-    return bench.message(ORDER, record(bench.released[ORDER].contract, **fields, observed_at=at))
 
 
 def change(bench: Bench, key: str, n: int, at: int = NOON) -> Message:
@@ -134,51 +129,49 @@ def test_plaintext_is_purged_and_audited(
 def test_what_contracts_do_not_keep_goes(spark: SparkSession, offline_settings: Settings, tmp_path: Path) -> None:
     """By age: rows leave silver and history, counted; then raw; what came later stays, and the table made anew from
     what raw still has is the same."""
-    known = released()
-    bench = Bench(spark, offline_settings, [known[PAY], known[ORDER], change_contracts(tmp_path)[0]])
-    bench.batch([pay(bench, 0), pay(bench, 1), order(bench, "a", 1), change(bench, "k", 1), change(bench, "l", 2)])
-    bench.batch([pay(bench, 1), pay(bench, 2), order(bench, "b", 2), change(bench, "k", 3)])
+    bench = Bench(spark, offline_settings, [released()[PAY], change_contracts(tmp_path)[0]])
+    bench.batch([pay(bench, 0), pay(bench, 1), change(bench, "k", 1), change(bench, "l", 2)])
+    bench.batch([pay(bench, 1), pay(bench, 2), change(bench, "k", 3)])
     _, retaining = commands(bench)
-    assert [one["rows"] for one in retaining.run("young", {})["tables"]] == [0, 0, 0]
+    assert [one["rows"] for one in retaining.run("young", {})["tables"]] == [0, 0]
     bench.clock.advance(LATER - NOON)
     bench.kafka_ms = LATER
-    new = [pay(bench, 3, LATER), pay(bench, 0, LATER), order(bench, "a", 3, LATER), change(bench, "k", 4, LATER)]
+    new = [pay(bench, 3, LATER), pay(bench, 0, LATER), change(bench, "k", 4, LATER)]
     bench.batch(new)
 
     def content() -> list[list[dict[str, Any]]]:
-        tables = [bench.released[PAY].contract.table, bench.released[ORDER].contract.table]
-        whole = bench.released[WHOLE].contract
-        rows = [bench.rows("silver", t, order='"_offset"') for t in (*tables, whole.table, whole.history_table)]
+        pay, whole = bench.released[PAY].contract, bench.released[WHOLE].contract
+        rows = [bench.rows("silver", t, order='"_offset"') for t in (pay.table, whole.table, whole.history_table)]
         return [[{name: r[name] for name in r if name != "_version"} for r in found] for found in rows]
 
     def counts() -> list[dict[str, int]]:
-        return [bench.ledger(name) for name in (PAY, ORDER, WHOLE)]
+        return [bench.ledger(name) for name in (PAY, WHOLE)]
 
     trial = retaining.run("trial", {"dry_run": True, "raw": True})
     removed = [(one["rows"], one["versions"]) for one in trial["tables"]]
-    assert removed == [(3, 0), (1, 0), (1, 2)]
-    assert (trial["raw"]["records"], bench.findings()) == (9, [])
+    assert removed == [(3, 0), (1, 2)]
+    assert (trial["raw"]["records"], bench.findings()) == (7, [])
     done = retaining.run("silver", {"contract": None})
     bench.batches.flush()
     assert [(one["rows"], one["versions"]) for one in done["tables"]] == removed
-    assert [len(rows) for rows in content()] == [2, 1, 1, 2]
-    assert [count["expired"] for count in counts()] == [3, 1, 1]
-    assert done["raw"]["records"] == 9
+    assert [len(rows) for rows in content()] == [2, 1, 2]
+    assert [count["expired"] for count in counts()] == [3, 1]
+    assert done["raw"]["records"] == 7
     assert bench.findings() == []
-    assert [len(raw_places(bench, name)) for name in (PAY, ORDER, WHOLE)] == [2, 1, 1]
+    assert [len(raw_places(bench, name)) for name in (PAY, WHOLE)] == [2, 1]
     live, ledger = content(), counts()
     again = retaining.run("again", {"raw": True})
-    assert ([one["rows"] for one in again["tables"]], again["raw"]["records"]) == ([0, 0, 0], 0)
+    assert ([one["rows"] for one in again["tables"]], again["raw"]["records"]) == ([0, 0], 0)
 
     # What is left of raw gives the same tables.
-    assert [one["differ"] for one in bench.batches.compare("deep", {})] == [0, 0, 0]
+    assert [one["differ"] for one in bench.batches.compare("deep", {"contract": WHOLE})] == [0]
     bench.restart()
     done = bench.batches.rebuild("anew", {"contract": PAY})
     assert (done["from_batch"], set(done["changes"].values())) == (3, {0})
     bench.batches.flush()
     assert (content(), counts()) == (live, ledger)
     with pytest.raises(Purged):
-        bench.batches.rebuild("older", {"contract": ORDER, "from": "2"})
+        bench.batches.rebuild("older", {"contract": WHOLE, "from": "2"})
     bench.batch(new)
     assert bench.findings() == []
-    assert [len(rows) for rows in content()] == [2, 1, 1, 2]
+    assert [len(rows) for rows in content()] == [2, 1, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from caudal.settings import Settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
-REFUND, ORDER, CUSTOMER = "commerce.refund", "commerce.order", "commerce.customer"
+REFUND, ORDER = "commerce.refund", "commerce.order"
 DAY = 86_400_000
 LATENESS = released()[REFUND].contract.lateness.days * DAY
 KNOWN = released()
@@ -40,12 +40,20 @@ def one_history(tenant: str) -> st.SearchStrategy[list[tuple[int, Event]]]:
     return st.lists(st.tuples(st.integers(0, BATCHES - 1), event), min_size=1, max_size=8)
 
 
-# Tenants never meet, so forty histories share the few batches that Spark can afford.
-HISTORIES = st.tuples(*(one_history(f"t{n:02}") for n in range(40)))
+Histories = tuple[list[tuple[int, Event]], ...]
 
 
-def batches_of(histories: tuple[list[tuple[int, Event]], ...]) -> list[list[Event]]:
+def batches_of(histories: Histories) -> list[list[Event]]:
     return [[event for life in histories for batch, event in life if batch == n] for n in range(BATCHES)]
+
+
+def full(histories: Histories) -> bool:
+    """Whether each batch has much in it. Of one example Hypothesis makes the simplest there is, which tries nothing."""
+    return all(len(batch) >= 30 for batch in batches_of(histories))
+
+
+# Tenants never meet, so forty histories share the few batches that Spark can afford.
+HISTORIES = st.tuples(*(one_history(f"t{n:02}") for n in range(40))).filter(full)
 
 
 def refund(bench: Bench, event: Event) -> Message:
@@ -53,20 +61,20 @@ def refund(bench: Bench, event: Event) -> Message:
     return bench.message(REFUND, record(KNOWN[REFUND].contract, **fields, currency="BRL"))
 
 
-def order(bench: Bench, event: Event, contract: str = ORDER) -> Message:
-    key = f'["{event.tenant}","{event.key}"]'.encode()
+def order(bench: Bench, event: Event) -> Message:
     if event.delete:
-        return Message(contract, key, None, delete_headers(event.event_id, [event.time]))
-    name = "order_id" if contract == ORDER else "customer_id"
-    note = {"order_name": event.note} if contract == ORDER else {"city": event.note}
-    fields = {"event_id": event.event_id, "shop_id": event.tenant, name: event.key, "updated_at": event.time, **note}
-    money = {"currency": "BRL"} if contract == ORDER else {}
-    return bench.message(contract, record(KNOWN[contract].contract, **fields, **money))
+        key = f'["{event.tenant}","{event.key}"]'.encode()
+        return Message(ORDER, key, None, delete_headers(event.event_id, [event.time]))
+    fields = {"event_id": event.event_id, "shop_id": event.tenant, "order_id": event.key, "updated_at": event.time}
+    return bench.message(ORDER, record(KNOWN[ORDER].contract, **fields, order_name=event.note, currency="BRL"))
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(HISTORIES)
 @settings(
     max_examples=1,
+    # Shrinking would run Spark for minutes.
+    phases=[Phase.generate],
     deadline=None,
     database=None,
     derandomize=False,
@@ -77,17 +85,17 @@ def test_silver_equals_the_reference(
     spark: SparkSession,
     offline_settings: Settings,
     tmp_path_factory: pytest.TempPathFactory,
-    histories: tuple[list[tuple[int, Event]], ...],
+    histories: Histories,
 ) -> None:
     """Random histories of 40 tenants: final rows, counts and dead letters equal the reference, after a restart too."""
     fresh = offline_settings.with_(data_dir=tmp_path_factory.mktemp("lake"))
     # Deletion vectors from the first MERGE on, as large tables have them: what they took out must not be seen.
-    bench = Bench(spark, fresh, [KNOWN[REFUND], KNOWN[ORDER], KNOWN[CUSTOMER]])
+    bench = Bench(spark, fresh, [KNOWN[REFUND], KNOWN[ORDER]])
     batches = batches_of(histories)
     for number, batch in enumerate(batches):
-        # Two upsert contracts at once: their MERGEs run side by side, each in a session of its own.
-        bench.batch([m for e in batch for m in (refund(bench, e), order(bench, e), order(bench, e, CUSTOMER))])
-        assert [worker.halted for worker in bench.batches.workers.values()] == [None] * 3
+        # Side by side, each in a session of its own.
+        bench.batch([m for e in batch for m in (refund(bench, e), order(bench, e))])
+        assert [worker.halted for worker in bench.batches.workers.values()] == [None] * 2
         if number == 0:
             bench.restart()
 
@@ -111,20 +119,17 @@ def test_silver_equals_the_reference(
     }
 
     wanted = reference.upsert(batches)
-    for contract, key, note in ((ORDER, "order_id", "order_name"), (CUSTOMER, "customer_id", "city")):
-        final = bench.silver(contract, f"shop_id, {key} AS k, event_id, updated_at, {note} AS note, _deleted_at")
-        assert {
-            place: (e.event_id, e.time, None if e.delete else e.note, e.delete) for place, e in wanted.rows.items()
-        } == {
-            (r["shop_id"], r["k"]): (
-                r["event_id"], round(r["updated_at"].timestamp() * 1000), r["note"], r["_deleted_at"] is not None
-            )
-            for r in final
-        }  # fmt: skip
-        ledger = bench.ledger(contract)
-        assert wanted.counts == {
-            name: n for name, n in ledger.items() if name in ("applied", "duplicate", "superseded")
-        }
+    final = bench.silver(ORDER, "shop_id, order_id, event_id, updated_at, order_name, _deleted_at")
+    assert {
+        place: (e.event_id, e.time, None if e.delete else e.note, e.delete) for place, e in wanted.rows.items()
+    } == {
+        (r["shop_id"], r["order_id"]): (
+            r["event_id"], round(r["updated_at"].timestamp() * 1000), r["order_name"], r["_deleted_at"] is not None
+        )
+        for r in final
+    }  # fmt: skip
+    ledger = bench.ledger(ORDER)
+    assert wanted.counts == {name: n for name, n in ledger.items() if name in ("applied", "duplicate", "superseded")}
     assert bench.findings() == []
 
     # Made anew from raw in one slice instead of three batches, the tables are the same.
