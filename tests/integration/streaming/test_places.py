@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 COLUMNS = [("id", "BIGINT"), ("v", "STRING")]
+NONE = PLACE.empty_table()
 
 
 def test_rows_are_replaced_where_they_are(spark: SparkSession, offline_settings: Settings) -> None:
@@ -35,7 +36,7 @@ def test_rows_are_replaced_where_they_are(spark: SparkSession, offline_settings:
     table = SilverTable(lake, "t")
     number = 0
 
-    def put(values: dict[int, str], replaced: pa.Table = PLACE.empty_table(), version: int | None = None) -> None:
+    def put(values: dict[int, str], replaced: pa.Table = NONE, version: int | None = None) -> None:
         nonlocal number
         number += 1
         rows = spark.createDataFrame(list(values.items()), "id BIGINT, v STRING").coalesce(1)
@@ -53,7 +54,9 @@ def test_rows_are_replaced_where_they_are(spark: SparkSession, offline_settings:
         assert sorted(map(tuple, table.rows(spark, COLUMNS, None).collect())) == sorted(map(tuple, rows))
         query = Query(lake)
         query.table("t", "silver", "t")
-        assert sorted(map(tuple, rows)) == [(row["id"], row["v"]) for row in query.rows("SELECT id, v FROM t ORDER BY 1")]
+        assert sorted(map(tuple, rows)) == [
+            (row["id"], row["v"]) for row in query.rows("SELECT id, v FROM t ORDER BY 1")
+        ]
         return {row["id"]: row["v"] for row in rows}
 
     put({n: "a" for n in range(5)})
