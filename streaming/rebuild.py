@@ -123,8 +123,9 @@ class Rebuild:
     def differences(self, version: int) -> dict[str, Any]:
         """Rows of the live table at `version` and of this one that the other has not, the writing commit apart.
 
-        Where people were erased, their masks, refs and tokens are left out of it. Nothing of a row is told but its
-        place: {contract, batch, version, rows, differ, at}.
+        Where people were erased, their masks, refs and tokens are left out of it. So is what a partial update's row
+        remembers for later ones (`_set_by`): the same row may remember more or less of what no longer matters, by where
+        slices end. Nothing of a row is told but its place: {contract, batch, version, rows, differ, at}.
         """
         from pyspark.sql import functions as F
 
@@ -133,12 +134,12 @@ class Rebuild:
         personal = ("mask", "token", "ref") if erased else ()
         columns = [
             F.expr(
-                f"array_sort(map_entries(`{c.name}`)) AS `{c.name}`"
+                f"CASE WHEN cardinality(`{c.name}`) > 0 THEN array_sort(map_entries(`{c.name}`)) END AS `{c.name}`"
                 if c.spark_type.startswith("MAP<")
                 else f"`{c.name}`"
             )
             for c in layout.silver_columns(contract)
-            if c.role not in personal and c.name not in ("_version", "_suppressed")
+            if c.role not in personal and c.name not in ("_version", "_suppressed", layout.SET_BY)
         ]
         place = F.expr("concat(_partition, '@', _offset)").alias("at")
         digest = F.xxhash64(F.to_json(F.struct(*columns))).alias("digest")
