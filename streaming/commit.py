@@ -42,17 +42,14 @@ def replace_all(frame: DataFrame, path: str, txn: Txn, metadata: str = "") -> No
     (writer.option("userMetadata", metadata) if metadata else writer).save(path)
 
 
-def merge(
-    session: SparkSession, source: DataFrame, path: str, keys: Sequence[str], prune: str, txn: Txn, metadata: str
-) -> None:
+def merge(session: SparkSession, source: DataFrame, path: str, keys: Sequence[str], txn: Txn, metadata: str) -> None:
     """Replace the rows of `source`'s keys and insert the others. `source` has one row for each key.
 
     The transaction id of a MERGE can only be a setting of its session, which is why every worker has one of its own.
-    `prune` is SQL over `t` that bounds the files looked at.
     """
     from delta.tables import DeltaTable
 
-    on = " AND ".join([*(f"t.`{key}` = s.`{key}`" for key in keys), *([prune] if prune else [])])
+    on = " AND ".join(f"t.`{key}` = s.`{key}`" for key in keys)
     table = DeltaTable.forPath(session, path)
     with _set(
         session,

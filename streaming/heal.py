@@ -79,7 +79,7 @@ def _decided(shop: Shop, worker: Worker, piece: Replayed, spark: SparkSession, d
             )
             if dry:
                 return replay.told(rows, mine)
-            judged, kinds, commit, written = replay.run(target, contract, rows, mine, piece, worker.covered, shop.own)
+            judged, kinds, commit, written = replay.run(target, contract, rows, mine, piece, worker.covered)
             if commit.lines[0].dead_letter:
                 once = Txn(worker.app(f"resolutions/{piece.id}"), piece.last)
                 replay.resolve(rows, lake.spark_table(*tables.RESOLUTIONS), once, piece, shop.clock)

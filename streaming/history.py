@@ -73,14 +73,13 @@ def stage(session: SparkSession, rows: DataFrame, contract: Contract, target: Hi
             same = " AND ".join(f"{name} <=> _was{name}" for name in _TIMES)
             moved = ends.where(f"NOT _new AND NOT ({same})")
             gone = moved.select(F.col("_file").alias("file"), F.col("_at").alias("at")).toArrow().cast(PLACE)
-            out = fresh.select(*carried).join(ends.where("_new").select(*keys, event_id, *_TIMES), [*keys, event_id])
+            new = ends.where("_new").select(*keys, event_id, *_TIMES)
+            out = fresh.select(*carried).join(new, [*keys, event_id]).select(*kinds)
             if len(gone):
                 whole = target.table.placed(session, [(name, kinds[name]) for name in carried])
                 times = F.broadcast(moved.select("_file", "_at", *_TIMES))
-                out = out.select(*kinds).unionByName(whole.join(times, ["_file", "_at"]).select(*kinds))
-            return stage_rows(
-                out.select(*kinds), target.path, target.txn, instead=Places(version, gone, target.table.files)
-            )
+                out = out.unionByName(whole.join(times, ["_file", "_at"]).select(*kinds))
+            return stage_rows(out, target.path, target.txn, instead=Places(version, gone, target.table.files))
 
 
 def _ended(lines: DataFrame, contract: Contract) -> DataFrame:

@@ -58,6 +58,9 @@ class Looked:
         return int(p50), int(p5), int(p1)
 
 
+_MET = pa.schema([("state", pa.string()), *PLACE])
+
+
 @dataclass(frozen=True)
 class Judged:
     """Rows by state, and of the applied ones: late, suppressed, and truncates.
@@ -71,12 +74,10 @@ class Judged:
     suppressed: int = 0
     truncates: int = 0
     swept: int = 0
-    met: pa.Table | None = None
+    met: pa.Table = field(default_factory=_MET.empty_table)
 
     def places(self, *states: str) -> pa.Table:
         """The places (PLACE), each once, of the rows of silver that rows in these states met."""
-        if self.met is None:
-            return PLACE.empty_table()
         wanted = self.met.filter(pc.is_in(self.met["state"], pa.array(states)))
         return wanted.group_by(PLACE.names).aggregate([]).cast(PLACE)
 
@@ -148,5 +149,5 @@ def judge(rows: DataFrame) -> Judged:
     states = Counter({one["values"]: one["counts"] for one in found["state"].value_counts().to_pylist()})
     applied = found.filter(pc.equal(found["state"], "applied"))
     late, suppressed, truncated = (pc.sum(applied[name]).as_py() or 0 for name in ("late", "suppressed", "truncates"))
-    met = found.filter(found["file"].is_valid()).select(["state", *PLACE.names])
+    met = found.filter(found["file"].is_valid()).select(_MET.names)
     return Judged(states, late, suppressed, truncated, pc.sum(found["swept"]).as_py() or 0, met)

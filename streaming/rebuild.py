@@ -287,7 +287,7 @@ class Rebuild:
                     target, shop.lake, contract, verdicts, letters, order, shop.own, erased, steps
                 )
                 rows = steps.enter_context(held(judged))
-                _, _, commit, _ = replay.run(target, contract, rows, letters, order, self.done, shop.own)
+                _, _, commit, _ = replay.run(target, contract, rows, letters, order, self.done)
         self._count(commit)
 
     def _made(self) -> list[Replayed]:

@@ -139,7 +139,6 @@ def judged_letters(
 
 def run(
     target: Target, contract: Contract, judged_rows: DataFrame, letters: DataFrame, order: Replayed, covered: int,
-    own: StreamingSettings,
 ) -> tuple[Judged, list[dict[str, Any]], SilverCommit, bool]:  # fmt: skip
     """Bring what is fine now to silver, unless the table has it already; says whether a commit was made."""
     judged, kinds = told(judged_rows, letters)
@@ -160,7 +159,7 @@ def run(
     done = target.table.transaction(target.silver.app)
     written = decided > 0 and (done is None or done < target.silver.version)
     if written:
-        slices.write(judged_rows, contract, target, judged, own, commit.text())
+        slices.prepared(judged_rows, contract, target, judged, commit.text())()
     crashpoint("mid-replay")
     return judged, kinds, commit, written
 

@@ -132,7 +132,7 @@ def run(
             commit = SilverCommit(contract.id, piece.upto, (facts,), _parked(piece, contract, waiting))
             letters = quarantine.dead_letters(seen, found.left, contract, clock.now())
             with _quarantined(letters, target, piece.landed):
-                finish = prepared(found.rows, contract, target, found.judged, own, commit.text())
+                finish = prepared(found.rows, contract, target, found.judged, commit.text())
             raw_at_ms = piece.landed()
             crashpoint("mid-silver")
             finish()
@@ -217,21 +217,11 @@ def _parked(piece: Slice, contract: Contract, waiting: Mapping[int, int]) -> tup
     return tuple(Parked(contract.id, piece.first_batch, piece.batch, i, n) for i, n in sorted(waiting.items()))
 
 
-def write(
-    rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
-) -> None:
+def prepared(rows: DataFrame, contract: Contract, target: Target, judged: Judged, metadata: str) -> Callable[[], None]:
     """Step 10: what the applied rows change in silver, in one commit that carries the facts; its history before it.
 
-    Done before, it does nothing.
+    What can be done ahead is done now; the rest is returned. The table is the one that its writer left.
     """
-    if (target.table.transaction(target.silver.app) or -1) < target.silver.version:
-        prepared(rows, contract, target, judged, own, metadata)()
-
-
-def prepared(
-    rows: DataFrame, contract: Contract, target: Target, judged: Judged, own: StreamingSettings, metadata: str
-) -> Callable[[], None]:
-    """`write`, with what can be done ahead done now: the rest. The table is the one that its writer left."""
     before = history.stage(target.session, rows, contract, target.history) if target.history is not None else None
     final, swept = _final(rows, contract, target, judged), judged.swept or judged.truncates
     # A truncate may change any row of the table.
@@ -244,7 +234,7 @@ def prepared(
         if silver is not None:
             silver.commit()
         else:
-            merge(target.session, final, target.path, contract.key, "", target.silver, metadata)
+            merge(target.session, final, target.path, contract.key, target.silver, metadata)
 
     return finish
 

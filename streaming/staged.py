@@ -9,6 +9,7 @@ took. A table's one writer read from the log, when it began, what it has written
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,8 @@ class Staged:
         replaces = _replaces(self._instead)
         operation = _merged(jvm) if replaces else _appended(jvm, self._metadata)
         self._transaction.readTxn().append(self._txn.app)
-        # Only the operation of an append carries metadata itself.
-        with committing(self._session, self._metadata if replaces else ""):
+        # Only the operation of an append carries metadata itself; any other takes it from its session.
+        with committing(self._session, self._metadata) if replaces and self._metadata else nullcontext():
             version = self._transaction.commit(self._actions.appended(mark), operation)
         if self._instead is not None:
             self._instead.files.committed(version, self._actions)

@@ -51,14 +51,13 @@ class Files:
         if version != self._version + 1:
             return
         self._version = version
-        done = [actions.apply(number) for number in range(actions.size())]
-        kinds = [action.getClass().getSimpleName() for action in done]
-        # A file that gets a vector is removed and added again.
-        for wanted in ("RemoveFile", "AddFile"):
-            for action in (one for one, kind in zip(done, kinds, strict=True) if kind == wanted):
-                self._known.pop(unquote(action.path()), None)
-                if wanted == "AddFile":
-                    self._known[unquote(action.path())] = action
+        for number in range(actions.size()):
+            action = actions.apply(number)
+            name = unquote(action.path())
+            if action.getClass().getSimpleName() == "AddFile":
+                self._known[name] = action
+            else:
+                self._known.pop(name, None)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Places:
 def without(jvm: Any, transaction: Any, gone: Places) -> list[Any]:
     """Actions that take these rows out of the table. Raises TableDrift when the transaction finds another table."""
     by_file = gone.rows.group_by("file").aggregate([("at", "list")])
-    rows = dict(zip(by_file["file"].to_pylist(), (_longs(one) for one in by_file["at_list"]), strict=True))
+    rows = dict(zip(by_file["file"].to_pylist(), (one.values.to_numpy() for one in by_file["at_list"]), strict=True))
     dv = jvm.org.apache.spark.sql.delta.storage.dv
     log = transaction.deltaLog()
     folder, version = log.dataPath(), transaction.snapshot().version()
@@ -110,21 +109,17 @@ def _marked(jvm: Any, file: Any, bitmap: Any, writer: Any, number: Any) -> list[
     vector = _module(delta.actions, "DeletionVectorDescriptor").onDiskWithRelativePath(
         number, "", len(data), gone, option.apply(offset), option.empty()
     )
-    both = file.removeRows(vector, True, True)
-    return [both._1(), both._2()]
+    added_and_removed = file.removeRows(vector, True, True)
+    # `Files` reads them one after the other: what is added again was removed before.
+    return [added_and_removed._2(), added_and_removed._1()]
 
 
 def _bitmap(jvm: Any, rows: NDArray[np.int64]) -> Any:
     """Java has no other way to take many numbers at once than as bytes."""
     longs = jvm.java.lang.reflect.Array.newInstance(jvm.java.lang.Long.TYPE, len(rows))
-    jvm.java.nio.ByteBuffer.wrap(rows.astype(">i8").tobytes()).asLongBuffer().get(longs)
+    jvm.java.nio.ByteBuffer.wrap(np.sort(rows).astype(">i8").tobytes()).asLongBuffer().get(longs)
     values = jvm.scala.runtime.ScalaRunTime.wrapLongArray(longs)
     return jvm.org.apache.spark.sql.delta.deletionvectors.RoaringBitmapArray.apply(values)
-
-
-def _longs(one: pa.ListScalar) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = np.sort(one.values.to_numpy())
-    return found
 
 
 def _module(package: Any, name: str) -> Any:
