@@ -118,6 +118,12 @@ RESOLVED_SQL = (
     "HAVING sum(CASE resolution WHEN 'replayed' THEN 1 ELSE -1 END) > 0"
 )
 """SQL over the resolutions, as `marks`: the records whose dead letter is resolved. For DataFusion, without a JVM."""
+PURGED_SQL = (
+    'SELECT DISTINCT d.topic, d."partition", d."offset", d._batch, \'purged\' AS resolution FROM dead d '
+    'JOIN purges p ON p.topic = d.topic AND p."partition" = d."partition" AND p._batch = d._batch '
+    'AND d."offset" >= p."first" AND d."offset" <= p."last"'
+)
+"""SQL over dead letters, as `dead`, and `purges`: those whose record has left raw, so nothing can heal them."""
 LEDGER: tuple[Column, ...] = (
     Column("batch", "BIGINT"),
     Column("contract", "STRING"),

@@ -16,7 +16,7 @@ from caudal.errors import UsageError
 from caudal.fault import crashpoint
 from caudal.query import Query
 from schemas.distribution import Released
-from streaming import failures, heal, positions, raw, registered, session, sizes, tables
+from streaming import failures, heal, jvm, positions, raw, registered, session, sizes, tables
 from streaming import fixes as changes
 from streaming.care import Around, Care, Saved, directly
 from streaming.commit import Txn
@@ -138,6 +138,7 @@ class Batches:
             else:
                 with self.lock:
                     report.add(*heal.healed(self._shop, worker, piece))
+            jvm.let_go()
             todo = replace(todo, first=piece.last + 1)
         return report.plain()
 
@@ -164,6 +165,7 @@ class Batches:
             self.flush()
             job.begin(first)
             while job.advance(worker.covered):
+                jvm.let_go()
                 _log.info("rebuilding", contract=worker.contract.id, batch=job.done, of=worker.covered)
             with self.lock:
                 while job.advance(worker.covered):
@@ -190,7 +192,7 @@ class Batches:
                 self.flush()
                 job.begin(first)
                 while job.advance(worker.covered):
-                    pass
+                    jvm.let_go()
                 with self.lock:
                     while job.advance(worker.covered):
                         pass

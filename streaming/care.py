@@ -163,6 +163,7 @@ class Care:
         # Raw keeps what silver refuses, of any size.
         session.read_by(self._spark, sizes.column_rows(record_bytes if key == RAW else 0))
         session.weigh(self._spark, self._own.max_message_bytes if key == RAW else 0)
+        session.suit(self._spark, needs.rows(need), self._own)
         tally, before = self._tallies[key], _size(table.files)
         gone = 0
         if need.kind == "log":

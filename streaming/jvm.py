@@ -3,12 +3,25 @@ of any file system."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming import StreamingQuery
+
+
+def settled() -> None:
+    """What Python has now stays: `let_go` does not look at it any more."""
+    gc.collect()
+    gc.freeze()
+
+
+def let_go() -> None:
+    """Let the JVM have its memory back. py4j ties each of its objects to its methods in a cycle, so all that a batch
+    made there (plans, what was broadcast) is kept until Python looks for cycles, which it does after many batches."""
+    gc.collect()
 
 
 def compatible(spark: SparkSession) -> Callable[[str, str], bool]:

@@ -1,7 +1,7 @@
 """What quarantine holds, without a JVM: groups of dead letters, single ones, and the evidence of one.
 
 A dead letter is coordinates, code and path; its payload stays in raw and is never shown. What was resolved is told by
-append-only resolutions, so a letter is open as long as none names its coordinates.
+append-only resolutions, so a letter is open as long as none names its coordinates and its record is not purged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from caudal.lake import Lake
 from caudal.query import Query, text
 from schemas.contract import Contract
-from schemas.tables import RESOLVED_SQL
+from schemas.tables import PURGED_SQL, RESOLVED_SQL
 from streaming.errors import NoDeadLetter
 
 _PLACE = 'topic, "partition", "offset"'
@@ -86,16 +86,23 @@ def explained(lake: Lake, contracts: Mapping[str, Contract], topic: str, partiti
 
 
 def _opened(lake: Lake) -> Query | None:
-    """`letters`: every dead letter with its latest resolution; None before the first table was made."""
+    """`letters`: every dead letter with its resolution (replayed, purged); None before the first table was made."""
     if not lake.has_table("quarantine", "dead_letters"):
         return None
     query = Query(lake)
     query.table("dead", "quarantine", "dead_letters")
-    resolved = f"select {_PLACE}, _batch, cast(null as varchar) as resolution from dead where false"
+    resolved = purged = f"select {_PLACE}, _batch, cast(null as varchar) as resolution from dead where false"
     if lake.has_table("quarantine", "resolutions"):
         query.table("marks", "quarantine", "resolutions")
         resolved = RESOLVED_SQL
-    query.view("letters", f"select dead.*, r.resolution from dead left join ({resolved}) r using ({_PLACE}, _batch)")
+    if lake.has_table("ops", "purges"):
+        query.table("purges", "ops", "purges")
+        purged = PURGED_SQL
+    query.view(
+        "letters",
+        "select dead.*, coalesce(r.resolution, p.resolution) as resolution from dead "
+        f"left join ({resolved}) r using ({_PLACE}, _batch) left join ({purged}) p using ({_PLACE}, _batch)",
+    )
     return query
 
 

@@ -104,6 +104,13 @@ def deleted_share(table: Table) -> float:
     return sum(file.deleted for file in table.files.values()) / rows if rows else 0.0
 
 
+def rows(need: Need) -> int:
+    """About how many rows it would write anew."""
+    files = need.table.files.values()
+    size = sum(file.bytes for file in files)
+    return round(sum(file.rows for file in files) * need.mb * MB / size) if size else 0
+
+
 def _compaction(table: Table, own: StreamingSettings, costs: Costs) -> Need | None:
     small = small_files(table, own)
     gain, limit = len(small) / own.care_files, own.care_small_mb * MB

@@ -51,6 +51,7 @@ class Query:
         self._batches.closing = False
         ends, most = self._batches.raw.ends, self._batches.most_records()
         frame = read.stream(self._spark, self._settings.kafka, self._own, topics, ends, most)
+        jvm.settled()
         self._query = (
             frame.writeStream.foreachBatch(self._process)
             .queryName(f"caudal-{self._own.query}")
@@ -70,6 +71,7 @@ class Query:
 
     def _process(self, frame: DataFrame, number: int) -> None:
         self._batches.process(frame, number)
+        jvm.let_go()
         query = self._query
         if query is not None:
             jvm.limit(self._spark, query, self._batches.most_records())

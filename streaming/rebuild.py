@@ -130,6 +130,7 @@ class Rebuild:
         from pyspark.sql import functions as F
 
         contract = self._contract
+        session.suit(self._session, self._rows(), self._shop.own)
         erased = suppress.erased_refs(self._session, self._shop.lake) is not None
         personal = ("mask", "token", "ref") if erased else ()
         columns = [
@@ -178,7 +179,7 @@ class Rebuild:
             (line,),
             (*(replace(p, records=-p.records) for p in waiting), *self._parked),
         )
-        session.suit(worker.session, 10**9, shop.own)
+        session.suit(worker.session, self._rows(), shop.own)
         new = worker.session.read.format("delta").load(self._letters)
         dead = shop.lake.spark_table(*tables.DEAD_LETTERS)
         append(new, dead, Txn(worker.app(f"dead/rebuild/{self._identity}"), 1))
@@ -243,14 +244,14 @@ class Rebuild:
         shop, contract = self._shop, self._contract
         erased = suppress.erased_refs(self._session, shop.lake)
         once = Txn(f"rebuild/{self._identity}/base", 1)
-        session.suit(self._session, 10**9, shop.own)
+        self._counts.update(base.sums(shop.lake, contract, _STATES, lines))
+        session.suit(self._session, self._rows(), shop.own)
         base.copy(self._session, self._worker.path, contract, version, rows, self._path, once, erased)
         if self._history is not None:
             # A version's end follows from the changes of its key, and those of keys that change again are set anew.
             live = self._session.read.format("delta").load(shop.lake.spark_table("silver", contract.history_table))
             kept = base.fitted(live.where(f"_batch <= {covered}"), layout.history_columns(contract))
             append(kept, self._history_path, once)
-        self._counts.update(base.sums(shop.lake, contract, _STATES, lines))
         self._first, self.done = covered + 1, covered
 
     def _slice(self, raw: DataFrame, first: int, last: int, txn: Txn) -> None:
@@ -320,6 +321,10 @@ class Rebuild:
     def _count(self, commit: SilverCommit) -> None:
         for line in commit.lines:
             self._counts.update({name: getattr(line, name) for name in _STATES})
+
+    def _rows(self) -> int:
+        """Rows of the new table, and no fewer than it has: those that were replaced are counted too."""
+        return self._counts["applied"]
 
     def _ledger(self) -> dict[str, int]:
         return base.sums(self._shop.lake, self._contract, _STATES)

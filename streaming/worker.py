@@ -213,6 +213,7 @@ class Worker:
             self._guarded(Slice(rows, self.covered + 1, last, last, part))
             if self.halted:
                 return
+            jvm.let_go()
             done += 1
         self.behind = self.covered < upto
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caudal import log
 from caudal.lake import Lake
 from caudal.query import Query
-from schemas.tables import RESOLVED_SQL
+from schemas.tables import PURGED_SQL, RESOLVED_SQL
 from serving.api import answer
 from serving.api.gold import Gold, Reader
 from serving.api.scope import select
@@ -46,14 +46,18 @@ STATEMENTS: Mapping[str, tuple[str, str]] = {
         " GROUP BY tier ORDER BY events DESC, tier LIMIT 8",
     ),
 }
-# Open dead letters by what they have in common; those that were healed since are none any more.
+# Open dead letters by what they have in common; those that were healed or purged since are none any more.
 DEAD_LETTERS = (
     "SELECT d.code, d.path, d.contract, count(*) AS records, max(d.at) AS latest FROM dead d "
-    f'LEFT ANTI JOIN ({RESOLVED_SQL}) r ON d.topic = r.topic AND d."partition" = r."partition" '
-    'AND d."offset" = r."offset" AND d._batch = r._batch '
+    f"LEFT ANTI JOIN ({RESOLVED_SQL} UNION ALL {PURGED_SQL}) r ON d.topic = r.topic "
+    'AND d."partition" = r."partition" AND d."offset" = r."offset" AND d._batch = r._batch '
     "GROUP BY d.code, d.path, d.contract ORDER BY records DESC, d.code, d.contract, d.path LIMIT 50"
 )
-_QUARANTINE = {"dead": "dead_letters", "marks": "resolutions"}
+_QUARANTINE = {
+    "dead": ("quarantine", "dead_letters"),
+    "marks": ("quarantine", "resolutions"),
+    "purges": ("ops", "purges"),
+}
 
 
 class Figures:
@@ -79,8 +83,8 @@ class Figures:
             kept = self._kept.get("dead_letters")
             if kept is None or kept[0] != key:
                 query = Query(self._lake)
-                for alias, name in _QUARANTINE.items():
-                    query.table(alias, "quarantine", name, versions[alias])
+                for alias, named in _QUARANTINE.items():
+                    query.table(alias, *named, versions[alias])
                 kept = self._kept["dead_letters"] = (key, query.rows(DEAD_LETTERS))
             return kept[1]
         except Exception as error:  # noqa: BLE001  one missing figure must not blind the page
@@ -91,11 +95,11 @@ class Figures:
         """The newest versions of quarantine's tables, from the commits since the last look."""
         from deltalake import DeltaTable
 
-        for alias, name in _QUARANTINE.items():
+        for alias, named in _QUARANTINE.items():
             if alias not in self._quarantine:
-                if not self._lake.has_table("quarantine", name):
+                if not self._lake.has_table(*named):
                     return None
-                address = self._lake.table("quarantine", name)
+                address = self._lake.table(*named)
                 self._quarantine[alias] = DeltaTable(address, storage_options=self._lake.storage_options)
             self._quarantine[alias].update_incremental()
         return {alias: table.version() for alias, table in self._quarantine.items()}

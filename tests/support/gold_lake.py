@@ -128,8 +128,8 @@ def publish_full(lake: Lake) -> Manifest:
     return publish(lake, "full", Group("full-1", int(time.time() * 1000), {}, tables))
 
 
-def dead_letters(lake: Lake, codes: Sequence[str], healed: int = 0) -> None:
-    """Put dead letters into quarantine; the first `healed` of them were replayed since."""
+def dead_letters(lake: Lake, codes: Sequence[str], healed: int = 0, purged: int = 0) -> None:
+    """Put dead letters into quarantine; the first `healed` of them were replayed since, the last `purged` purged."""
     place = [("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("_batch", pa.int64())]
     places = [{"topic": "shop.order", "partition": 0, "offset": n, "_batch": 1} for n in range(len(codes))]
     told = [("contract", pa.string()), ("code", pa.string()), ("path", pa.string()), ("at", pa.timestamp("us", "UTC"))]
@@ -138,12 +138,14 @@ def dead_letters(lake: Lake, codes: Sequence[str], healed: int = 0) -> None:
         for at, code in zip(places, codes, strict=True)
     ]
     marks = [{**at, "resolution": "replayed"} for at in places[:healed]]
-    for name, records, columns in (
-        ("dead_letters", letters, told),
-        ("resolutions", marks, [("resolution", pa.string())]),
+    gone = [{**at, "first": at["offset"], "last": at["offset"]} for at in places[len(codes) - purged :]]
+    for layer, name, records, columns in (
+        ("quarantine", "dead_letters", letters, told),
+        ("quarantine", "resolutions", marks, [("resolution", pa.string())]),
+        ("ops", "purges", gone, [("first", pa.int64()), ("last", pa.int64())]),
     ):
         write_deltalake(
-            lake.table("quarantine", name),
+            lake.table(layer, name),
             pa.Table.from_pylist(records, pa.schema([*place, *columns])),
             mode="append",
             storage_options=lake.storage_options or None,

@@ -132,9 +132,15 @@ def _drain(rig: Rig, folder: Path, write: Write) -> float:
     """Read the topic from its beginning to its present end in batches; seconds from the start of the query."""
     topics = [one.contract.topic for one in rig.all]
     frame = read.stream(rig.spark, rig.settings.kafka, rig.own, topics, {})
+
+    def one(frame: DataFrame, number: int) -> None:
+        write(frame, number)
+        jvm.let_go()
+
+    jvm.settled()
     started = time.perf_counter()
     query = (
-        frame.writeStream.foreachBatch(write)
+        frame.writeStream.foreachBatch(one)
         .option("checkpointLocation", f"file://{(folder / 'checkpoint').resolve()}")
         .trigger(availableNow=True)
         .start()

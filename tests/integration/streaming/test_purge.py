@@ -13,7 +13,11 @@ from deltalake import DeltaTable
 from caudal import fault
 from caudal.errors import UsageError
 from caudal.settings import Settings
+from serving.api.gold import Reader
+from serving.dashboard.figures import Figures
 from streaming.errors import Purged
+from streaming.letters import Wanted, listed
+from streaming.letters import groups as groups_of
 from streaming.purge import Purging
 from streaming.retain import Retaining
 from tests.support.change_contracts import WHOLE, change_contracts
@@ -111,6 +115,13 @@ def test_plaintext_is_purged_and_audited(
     assert [(r["first"], r["last"], r["records"], r["by"], r["reason"]) for r in lines] == [
         (1, 2, 2, "ana", "INC-7"), (4, 4, 1, "ana", "INC-7"), (5, 5, 1, "ana", "INC-7"),
     ]  # fmt: skip
+    # What nothing can heal any more does not wait to be healed.
+    groups = {group["code"]: (group["open"], group["resolved"]) for group in groups_of(bench.lake, Wanted())}
+    assert groups == {"CDL-PLAINTEXT": (0, 4), "CDL-MAGIC": (1, 0)}
+    assert {r["resolution"] for r in listed(bench.lake, Wanted(code="CDL-PLAINTEXT"), 9)} == {"purged"}
+    shown = Figures(bench.lake, Reader(bench.lake, groups=("live", "full"), open_tables=4)).dead_letters()
+    assert shown is not None
+    assert [(group["code"], group["records"]) for group in shown] == [("CDL-MAGIC", 1)]
     message = plain(bench, 4)
     assert message.key is not None
     assert message.value is not None

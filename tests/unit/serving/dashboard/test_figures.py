@@ -41,6 +41,7 @@ def test_a_figure_is_asked_again_only_when_its_version_moved(tmp_path: Path) -> 
     assert first["orders"] == [{"orders": 30, "shops": 2, "without_customer": 4}]
     gold.publish_live(lake, scale=2)
     assert (figures.of_gold(reader.current())["orders"] or [{}])[0]["orders"] == 60
-    gold.dead_letters(lake, ["CDL-TRAILING", "CDL-MAGIC", "CDL-NULL", "CDL-MAGIC"], healed=1)
+    codes = ["CDL-TRAILING", "CDL-MAGIC", "CDL-NULL", "CDL-MAGIC", "CDL-PLAINTEXT"]
+    gold.dead_letters(lake, codes, healed=1, purged=1)
     groups = [(d["code"], d["path"], d["contract"], d["records"]) for d in figures.dead_letters() or []]
     assert groups == [("CDL-MAGIC", "total", "shop.order", 2), ("CDL-NULL", "total", "shop.order", 1)]
