@@ -18,7 +18,7 @@ from caudal.query import Query
 from schemas.distribution import Released
 from streaming import failures, heal, jvm, positions, raw, registered, session, sizes, tables
 from streaming import fixes as changes
-from streaming.care import Around, Care, Saved, directly
+from streaming.care import Care, Saved
 from streaming.commit import Txn
 from streaming.errors import Purged
 from streaming.facts import RawCommit
@@ -27,6 +27,7 @@ from streaming.landing import Landing
 from streaming.raw import TopicPart
 from streaming.rebuild import Rebuild
 from streaming.replay import Report
+from streaming.tend import Kept, directly
 from streaming.when import first_batch, parse
 from streaming.worker import Shop, Worker
 
@@ -209,7 +210,7 @@ class Batches:
     def care(self, _: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Care for every table now, or for one (argument: table, as layer.name or the contract's id); what each run
         saved (a command's work). Batches go on between the tables."""
-        asked, known = arguments.get("table"), self._care.tables(self._around())
+        asked, known = arguments.get("table"), self._care.tables(self._kept())
         own = self.workers.get(str(asked))
         wanted = f"silver.{own.contract.table}" if own else asked
         if wanted is not None and wanted not in known:
@@ -217,7 +218,7 @@ class Batches:
         found: list[Saved] = []
         for table in [str(wanted)] if wanted else known:
             with self.lock:
-                found += self._care.now(self._around(), table, self._record_bytes())
+                found += self._care.now(self._kept(), table, self._record_bytes())
         return [asdict(one) for one in found]
 
     def first_batch(self, when: object, topic: str | None = None) -> int:
@@ -241,6 +242,7 @@ class Batches:
         """No batch begins after this; waits for the one that runs."""
         with self.lock:
             self.closing = True
+            self._care.settle()
 
     def _process(self, frame: DataFrame) -> None:
         from pyspark import inheritable_thread_target
@@ -371,15 +373,18 @@ class Batches:
     def _tend_tables(self) -> None:
         """Table care that fails is said and tried again at its next turn: nothing depends on it."""
         try:
-            self._care.tend(self._around(), waiting=any(self.waiting.values()), record_bytes=self._record_bytes())
+            self._care.tend(self._kept(), waiting=any(self.waiting.values()), record_bytes=self._record_bytes())
         except Exception as error:  # noqa: BLE001 - whatever Spark throws, the stream goes on
             _log.warning("table care failed", kind=type(error).__name__)
 
-    def _around(self) -> dict[str, Around]:
-        """By table of silver, what runs around a change of it."""
-        around: dict[str, Around] = {worker.contract.table: worker.tended for worker in self.workers.values()}
-        kept = {w.contract.history_table: directly for w in self.workers.values() if w.contract.history}
-        return {**around, **kept}
+    def _kept(self) -> dict[str, Kept]:
+        """By table of silver, what care has to know of it."""
+        workers = self.workers.values()
+        tables = {w.contract.table: Kept(w.tended, grows=w.contract.mode == "append") for w in workers}
+        return {
+            **tables,
+            **{w.contract.history_table: Kept(directly, grows=False) for w in workers if w.contract.history},
+        }
 
     def _record_bytes(self) -> int:
         return max(self.raw.sizes.values(), default=sizes.UNSEEN_BYTES)

@@ -1,43 +1,42 @@
 """Table care: small files become large ones, deleted rows leave their files, logs and folders lose what nobody needs.
 
-The tables' only writer does it between batches, so it never conflicts with a write. What is due is told by the commits
-since the last look; the table with the most to gain comes first, and nothing is begun that would let a batch wait for
-longer than the budget. All of it takes a share of the time: after a run of s seconds the next one waits s / share.
+The tables' only writer does it between batches, so it never conflicts with a write; files of tables that only grow are
+written while batches go on, and committed between them. What is due is told by the commits since the last look; the
+table with the most to gain comes first, and nothing is begun that would let a batch wait for longer than the budget.
+All of it takes a share of the time: after a run of s seconds the next one waits s / share.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from caudal import log
-from caudal.fault import crashpoint
 from caudal.lake import Lake
 from caudal.metrics import Metrics
-from streaming import needs, session, sizes
+from streaming import needs
+from streaming.compact import Compaction
 from streaming.needs import Costs, Kind, Need, Table
 from streaming.settings import StreamingSettings
 from streaming.sizes import MB
 from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RAW, RESOLUTIONS
 from streaming.tally import File, Tally
-from streaming.trim import expired
+from streaming.tend import Kept, Tending, directly
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _log = log.get("streaming.care")
-_OPTIMIZE, _VACUUM = "spark.databricks.delta.optimize.", "spark.databricks.delta.vacuum."
 _DAY_S = 24 * 3600.0
-_HOUR_MS = 3_600_000
 # What did not help, or did not work, is tried again after so many looks: five minutes.
 _RESTS_LOOKS = 15
 _FIXED = (RAW, LEDGER, PARKED, DEAD_LETTERS, RESOLUTIONS)
 # At a look no more time than this goes into reading commits; other tables have theirs at the next.
 _LOOK_S = 0.3
-Around = Callable[[Callable[[], None]], None]
-"""Runs a change of a table; its writer watches the version."""
+Places = Mapping[tuple[str, str], Kept]
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,6 @@ class Saved:
     bytes: int = 0
     log_files: int = 0
     seconds: float = 0.0
-
-
-def directly(work: Callable[[], None]) -> None:
-    """For tables whose writers do not watch their versions."""
-    work()
 
 
 class Care:
@@ -70,49 +64,61 @@ class Care:
     ) -> None:
         """`settle` is done before a log is cut: it takes from the commits what somebody may still need, or raises."""
         self._settle = settle
-        # Its settings are not the batches' business.
-        self._spark, self._lake, self._own, self._metrics = spark.newSession(), lake, own, metrics
-        for name, value in _conf(own).items():
-            self._spark.conf.set(name, value)
+        self._tending, self._lake, self._own, self._metrics = Tending(spark, lake, own), lake, own, metrics
         self._costs = Costs()
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._turn = 0
         self._born = time.monotonic()
         self._next_at = self._born + own.care_look_s
         self._vacuum_at: dict[tuple[str, str], float] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="care")
+        # What is done while batches go on, and when that began.
+        self._beside: tuple[Need, Future[Compaction | None], float] | None = None
         # By table and kind: until when (monotonic seconds) what did not help, or did not work, is left alone.
         self._rests: dict[tuple[str, str, Kind], float] = {}
 
-    def tend(self, silver: Mapping[str, Around], *, waiting: bool, record_bytes: int = 0) -> Saved | None:
+    def tend(self, silver: Mapping[str, Kept], *, waiting: bool, record_bytes: int = 0) -> Saved | None:
         """Care for at most one table, when it is time. `silver` has, by table, what runs around a change of it;
         `waiting` says that records wait for the next batch, `record_bytes` how large raw's are."""
-        now = time.monotonic()
+        now, places = time.monotonic(), self._places(silver)
+        if self._beside is not None:
+            return self._end(places) if self._beside[1].done() else None
         if now < self._next_at:
             return None
-        places, need = self._places(silver), None
+        need = None
         try:
             wanted = [need for table in self._look(places) for need in self._needs(table)]
             need = needs.first(wanted, self._costs, self._own.care_budget_s, waiting=waiting)
+            if need is not None and need.beside:
+                self._begin(need, record_bytes)
+                return None
             return self._meet(need, places, record_bytes) if need else None
         except Exception:
             self._rest(need)
             raise
         finally:
-            took = (time.monotonic() - now) / self._own.care_share if need else 0.0
+            took = (time.monotonic() - now) / self._own.care_share if need and not need.beside else 0.0
             self._next_at = now + max(self._own.care_look_s, took)
 
-    def tables(self, silver: Mapping[str, Around]) -> list[str]:
+    def settle(self) -> None:
+        """Wait for what is done beside the batches, and forget it: files without a commit go with the next vacuum."""
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            beside[1].exception()
+
+    def tables(self, silver: Mapping[str, Kept]) -> list[str]:
         """The tables under care that are there, as layer.name."""
         return [f"{layer}.{name}" for layer, name in self._places(silver) if self._lake.has_table(layer, name)]
 
-    def now(self, silver: Mapping[str, Around], wanted: str, record_bytes: int = 0) -> list[Saved]:
+    def now(self, silver: Mapping[str, Kept], wanted: str, record_bytes: int = 0) -> list[Saved]:
         """Give a table (layer.name) what it can gain from, whatever that takes: limits do not count, so two small files
         are compacted already."""
+        self.settle()
         places, (layer, _, name) = self._places(silver), wanted.partition(".")
         found, eager = [], self._own.model_copy(update={"care_files": 2, "care_deleted": 1e-9, "care_budget_s": 1e9})
         for kind in ("compact", "purge", "log"):
             # What one run did decides what is left for the next.
-            table = self._known(layer, name, None)
+            table = self._known(layer, name, None, grows=places[layer, name].grows)
             todo = [need for need in needs.needs(table, eager, self._costs) if need.kind == kind] if table else []
             if kind == "log" and table:
                 todo = [Need(table, "log", 1)]
@@ -120,17 +126,19 @@ class Care:
             found += [saved for saved in met if saved is not None]
         return found
 
-    def _places(self, silver: Mapping[str, Around]) -> dict[tuple[str, str], Around]:
-        return {**dict.fromkeys(_FIXED, directly), **{("silver", name): run for name, run in sorted(silver.items())}}
+    def _places(self, silver: Mapping[str, Kept]) -> Places:
+        fixed = dict.fromkeys(_FIXED, Kept(directly, grows=True))
+        return {**fixed, **{("silver", name): kept for name, kept in sorted(silver.items())}}
 
-    def _look(self, places: Mapping[tuple[str, str], Around]) -> list[Table]:
+    def _look(self, places: Places) -> list[Table]:
         """What is known of the tables; the commits since the last look are read, each time from another table on."""
         keys, until = list(places), time.monotonic() + _LOOK_S
         self._turn = (self._turn + 1) % len(keys)
-        found = [self._known(*key, until) for key in [*keys[self._turn :], *keys[: self._turn]]]
+        turns = [*keys[self._turn :], *keys[: self._turn]]
+        found = [self._known(*key, until, grows=places[key].grows) for key in turns]
         return [table for table in found if table is not None]
 
-    def _known(self, layer: str, name: str, until: float | None) -> Table | None:
+    def _known(self, layer: str, name: str, until: float | None, *, grows: bool) -> Table | None:
         tally = self._tallies.get((layer, name))
         if tally is None:
             if (until is not None and time.monotonic() >= until) or not self._lake.has_table(layer, name):
@@ -140,7 +148,7 @@ class Care:
             pass
         if tally.version < 0:
             return None
-        table = Table(layer, name, tally.files, tally.versions(), layer == "silver" or (layer, name) == RAW)
+        table = Table(layer, name, tally.files, tally.versions(), layer == "silver" and not grows, grows)
         self._tell(table)
         return table
 
@@ -156,53 +164,63 @@ class Care:
             until = time.monotonic() + _RESTS_LOOKS * self._own.care_look_s
             self._rests[need.table.layer, need.table.name, need.kind] = until
 
-    def _meet(self, need: Need, places: Mapping[tuple[str, str], Around], record_bytes: int) -> Saved | None:
+    def _begin(self, need: Need, record_bytes: int) -> None:
+        """Put a table's small files together while batches go on."""
+        from pyspark import inheritable_thread_target
+
+        self._tending.suit(need, record_bytes)
+        stage = inheritable_thread_target(self._tending.spark)(self._tending.staged)
+        self._beside = (need, self._pool.submit(stage, need), time.monotonic())
+
+    def _end(self, places: Places) -> Saved | None:
+        """Make what was written beside the batches part of its table."""
+        assert self._beside is not None, "it was begun"
+        (need, done, began), self._beside = self._beside, None
+        key = (need.table.layer, need.table.name)
+        tally = self._tallies[key]
+        try:
+            written = done.result()
+            while not tally.look():
+                pass
+            before = tally.files
+            if written is not None and key in places and places[key].made(written.commit):
+                return self._saved(need, before, began)
+        except Exception:
+            self._rest(need)
+            raise
+        self._rest(need)
+        return None
+
+    def _meet(self, need: Need, places: Places, record_bytes: int) -> Saved | None:
         """Do it and say so; None when the table's writer did not let it be changed."""
-        started, table = time.monotonic(), need.table
-        key, path = (table.layer, table.name), self._lake.spark_table(table.layer, table.name)
-        # Raw keeps what silver refuses, of any size.
-        session.read_by(self._spark, sizes.column_rows(record_bytes if key == RAW else 0))
-        session.weigh(self._spark, self._own.max_message_bytes if key == RAW else 0)
-        session.suit(self._spark, needs.rows(need), self._own)
-        tally, before = self._tallies[key], _size(table.files)
-        gone = 0
+        started, table, gone = time.monotonic(), need.table, 0
+        key = (table.layer, table.name)
+        self._tending.suit(need, record_bytes)
         if need.kind == "log":
             self._settle()
-            gone = self._trim(tally)
+            gone = self._tending.trim(self._tallies[key])
         elif need.kind == "vacuum":
             self._vacuum_at[key] = time.monotonic() + _DAY_S
-            self._spark.sql(f"VACUUM delta.`{path}` RETAIN {self._own.vacuum_keep_h} HOURS").collect()
-        else:
-            self._spark.conf.set(f"{_OPTIMIZE}minFileSize", str(need.below or self._own.care_small_mb * MB))
-            sql = f"OPTIMIZE delta.`{path}`" if need.kind == "compact" else f"REORG TABLE delta.`{path}` APPLY (PURGE)"
-            ran: list[bool] = []
-            places[key](lambda: ran.append(_run(self._spark, sql)))
-            if not ran:
-                self._rest(need)
-                return None
+            self._tending.vacuum(need)
+        elif not self._tending.rewrite(need, places[key]):
+            self._rest(need)
+            return None
+        return self._saved(need, table.files, started, gone)
+
+    def _saved(self, need: Need, before: Mapping[str, File], started: float, gone: int = 0) -> Saved:
+        """What a change made of the files that were there `before`; it is told, and learned from."""
+        table, tally = need.table, self._tallies[need.table.layer, need.table.name]
         while not tally.look():
             pass
-        after, seconds = _size(tally.files), time.monotonic() - started
-        self._costs.learn(need.kind, need.mb, seconds)
-        if (need.kind == "log" and not gone) or (need.kind == "compact" and after[0] >= before[0]):
+        (files, size), (left, rest), seconds = _size(before), _size(tally.files), time.monotonic() - started
+        if not need.beside:
+            self._costs.learn(need.kind, need.mb, seconds)
+        if (need.kind == "log" and not gone) or (need.kind == "compact" and left >= files):
             # What is too young to go, or as compact as it can be, will not change at once.
             self._rest(need)
-        saved = Saved(table.key, need.kind, before[0] - after[0], before[1] - after[1], gone, round(seconds, 2))
+        saved = Saved(table.key, need.kind, files - left, size - rest, gone, round(seconds, 2))
         self._report(need, saved, replace(table, files=tally.files, versions=tally.versions()))
         return saved
-
-    def _trim(self, tally: Tally) -> int:
-        keep_from_ms = int(time.time() * 1000 - self._own.care_log_h * _HOUR_MS)
-        found, gone = expired(tally.names(), keep_from_ms, tally.made_at_ms), 0
-        until = time.monotonic() + self._own.care_budget_s
-        for name in found:
-            # The oldest first: what is left begins with a checkpoint at any moment, or with files that nobody needs.
-            tally.forget(name)
-            gone += 1
-            if time.monotonic() >= until:
-                break
-        tally.names()
-        return gone
 
     def _tell(self, table: Table) -> None:
         small = len(needs.small_files(table, self._own))
@@ -229,28 +247,9 @@ class Care:
         _log.info(
             "table care", table=saved.table, kind=saved.kind, files_fewer=saved.files, files=len(now.files),
             mb=round(need.mb, 1), mb_fewer=round(saved.bytes / MB, 1), log_files_fewer=saved.log_files, s=saved.seconds,
+            beside=need.beside,
         )  # fmt: skip
-
-
-def _run(spark: SparkSession, sql: str) -> bool:
-    spark.sql(sql).collect()
-    crashpoint("mid-care")
-    return True
 
 
 def _size(files: Mapping[str, File]) -> tuple[int, int]:
     return len(files), sum(file.bytes for file in files.values())
-
-
-def _conf(own: StreamingSettings) -> dict[str, str]:
-    """A compaction takes small files only; what it wrote once and is large enough is left alone from then on."""
-    small, large = str(own.care_small_mb * MB), str(4 * own.care_small_mb * MB)
-    return {
-        f"{_OPTIMIZE}minFileSize": small,
-        f"{_OPTIMIZE}maxFileSize": large,
-        # Clustered files of a group below this size are clustered again; by default it is 100 GB: everything, always.
-        f"{_OPTIMIZE}clustering.mergeStrategy.minCubeSize.threshold": small,
-        # Ten thousand tasks to list a folder, by default.
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-        f"{_VACUUM}parallelDelete.enabled": "false",
-    }

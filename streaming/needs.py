@@ -20,13 +20,15 @@ FEW_DELETED = 1000
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of one table. `versions` are commits in its log."""
+    """What is known of one table. `versions` are commits in its log. To a table that `grows` rows are added and none is
+    changed, so its files can be put together while batches go on."""
 
     layer: str
     name: str
     files: Mapping[str, File]
     versions: int
     clustered: bool
+    grows: bool = False
 
     @property
     def key(self) -> str:
@@ -43,6 +45,11 @@ class Need:
     gain: float
     mb: float = 0.0
     below: int = 0
+
+    @property
+    def beside(self) -> bool:
+        """Whether batches go on meanwhile."""
+        return self.kind == "compact" and self.table.grows
 
 
 class Costs:
@@ -88,7 +95,7 @@ def first(wanted: Iterable[Need], costs: Costs, budget_s: float, *, waiting: boo
     def may(need: Need) -> bool:
         late = max(STRETCH * budget_s, 2 * costs.seconds(need.kind, 0))
         most = late if need.gain >= OVERDUE else budget_s
-        return not waiting or costs.seconds(need.kind, need.mb) <= most
+        return not waiting or need.beside or costs.seconds(need.kind, need.mb) <= most
 
     return max(filter(may, wanted), key=lambda need: need.gain, default=None)
 
@@ -120,8 +127,8 @@ def _compaction(table: Table, own: StreamingSettings, costs: Costs) -> Need | No
         # Clustering takes every file that it has not seen, large ones too.
         size = sum(file.bytes for file in table.files.values() if file.bytes < limit or file.loose)
         return Need(table, "compact", gain, size / MB, limit)
-    # The smallest ones that fit into the budget; they make the most readers' work for their size.
-    fits = costs.megabytes("compact", own.care_budget_s) * MB
+    # The smallest ones; they make the most readers' work for their size. While batches wait, what fits into the budget.
+    fits = 2 * limit if table.grows else costs.megabytes("compact", own.care_budget_s) * MB
     sums = list(accumulate(small))
     n = min(len(small), max(2, sum(1 for size in sums if size <= fits)))
     # Files of the same size cannot be told apart, so all of them are taken.

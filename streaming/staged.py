@@ -67,11 +67,11 @@ def stage(frame: DataFrame, path: str, txn: Txn, metadata: str = "", instead: Pl
     settings = jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(jvm.java.util.HashMap())
     options = delta.DeltaOptions(settings, java.sessionState().conf())
     write = delta.commands.WriteIntoDelta(
-        log, _append(jvm), options, _listed(jvm), settings, frame._jdf, nothing, nothing, False
+        log, _append(jvm), options, listed(jvm), settings, frame._jdf, nothing, nothing, False
     )
     actions = write.write(transaction, java, nothing, False)
     if instead is not None and _replaces(instead):
-        actions = actions.appendedAll(_listed(jvm, without(jvm, transaction, instead)))
+        actions = actions.appendedAll(listed(jvm, without(jvm, transaction, instead)))
         # A change that somebody else makes meanwhile is a conflict, whatever it touches.
         transaction.readWholeTable()
         _counted(jvm, session, transaction, len(instead.rows))
@@ -94,14 +94,14 @@ def _appended(jvm: Any, metadata: str) -> Any:
     option = jvm.scala.Option
     nothing, operations = option.empty(), jvm.org.apache.spark.sql.delta
     return getattr(operations, "DeltaOperations$Write")(
-        _append(jvm), option.apply(_listed(jvm)), nothing, option.apply(metadata or None), *[nothing] * 5
+        _append(jvm), option.apply(listed(jvm)), nothing, option.apply(metadata or None), *[nothing] * 5
     )
 
 
 def _merged(jvm: Any) -> Any:
     """What the commit does is what a MERGE would have done, and the table's history says so."""
     nothing, operations = jvm.scala.Option.empty(), jvm.org.apache.spark.sql.delta
-    return getattr(operations, "DeltaOperations$Merge")(*[nothing] * 4, *[_listed(jvm)] * 3)
+    return getattr(operations, "DeltaOperations$Merge")(*[nothing] * 4, *[listed(jvm)] * 3)
 
 
 def _counted(jvm: Any, session: SparkSession, transaction: Any, rows: int) -> None:
@@ -116,7 +116,7 @@ def _counted(jvm: Any, session: SparkSession, transaction: Any, rows: int) -> No
     )
 
 
-def _listed(jvm: Any, items: Sequence[Any] = ()) -> Any:
+def listed(jvm: Any, items: Sequence[Any] = ()) -> Any:
     """A list of Scala."""
     java = jvm.java.util.ArrayList()
     for item in items:

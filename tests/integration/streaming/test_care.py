@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,17 @@ def files(bench: Bench, layer: str, name: str) -> int:
     return len(DeltaTable(bench.lake.table(layer, name)).file_uris())
 
 
+def cared_for(bench: Bench, patience_s: float = 60) -> None:
+    """Until each table has had its turn, and fewer small files than the limit; some are written beside the batches."""
+    for _ in range(TURNS):
+        bench.batches.tend()
+    deadline = time.monotonic() + patience_s
+    while left := {place: n for place in TABLES if (n := files(bench, *place)) >= LIMIT}:
+        assert time.monotonic() < deadline, f"still so many files: {left}"
+        bench.batches.tend()
+        time.sleep(0.05)
+
+
 def rows_at(bench: Bench, version: int) -> int:
     query = Query(bench.lake)
     query.table("t", "silver", "commerce_refund", version)
@@ -57,8 +69,7 @@ def test_tables_stay_small_and_the_same(spark: SparkSession, offline_settings: S
     for n in range(BATCHES):
         repeated = [refund(bench, n - 1)] if n else []
         bench.batch([refund(bench, n), *repeated, order(bench, n % 2, n), order(bench, 9, BATCHES - n)])
-        for _ in range(TURNS):
-            bench.batches.tend()
+        cared_for(bench)
         assert [worker.halted for worker in bench.batches.workers.values()] == [None, None]
         if n == 1:
             for layer, name in TABLES:
@@ -66,9 +77,6 @@ def test_tables_stay_small_and_the_same(spark: SparkSession, offline_settings: S
                 bench.spark.sql(f"ALTER TABLE delta.`{bench.lake.spark_table(layer, name)}` SET TBLPROPERTIES ({OLD})")
             bench.restart()
 
-    # What was compacted once stays as it is, so each look leaves fewer small files than the limit, and large ones.
-    counted = {place: files(bench, *place) for place in TABLES}
-    assert {place: n for place, n in counted.items() if n > LIMIT + 1} == {}
     assert bench.counted("caudal_compacted_files_total", stage="raw") > 0
     assert bench.counted("caudal_compacted_files_total", stage="silver") > 0
     assert [row["event_id"] for row in bench.silver(REFUND, "event_id")] == [f"r{n}" for n in range(BATCHES)]
