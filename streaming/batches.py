@@ -1,4 +1,4 @@
-"""One micro-batch from Kafka to the ledger, and what is done between batches. All of it under one lock."""
+"""One micro-batch from Kafka to the ledger, and what has to be done between batches. All of it under one lock."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal import log
 from caudal.errors import UsageError
 from caudal.fault import crashpoint
 from caudal.query import Query
 from schemas.distribution import Released
-from streaming import failures, heal, jvm, positions, raw, registered, session, sizes, tables
-from streaming import fixes as changes
-from streaming.care import Care, Saved
+from streaming import failures, positions, raw, registered, session, sizes, tables
+from streaming.care import Care
 from streaming.commit import Txn
-from streaming.errors import Purged
 from streaming.facts import RawCommit
 from streaming.held import held
 from streaming.landing import Landing
 from streaming.raw import TopicPart
-from streaming.rebuild import Rebuild
-from streaming.replay import Report
 from streaming.tend import Kept, directly
 from streaming.when import first_batch, parse
 from streaming.worker import Shop, Worker
@@ -56,7 +51,7 @@ class Batches:
         self.workers: dict[str, Worker] = {}
         self._topics: dict[str, Worker] = {}
         self._parked_at = 0.0
-        self._care = Care(shop.spark, shop.lake, shop.own, shop.metrics, self.flush)
+        self.tended = Care(shop.spark, shop.lake, shop.own, shop.metrics, self.flush)
         self._landing = ThreadPoolExecutor(1, thread_name_prefix="raw")
         self._pool = ThreadPoolExecutor(shop.own.workers, thread_name_prefix="contract")
 
@@ -123,104 +118,6 @@ class Batches:
                     worker.catch_up(self.raw.batch)
             return {name: worker.covered for name, worker in sorted(self.workers.items())}
 
-    def replay(self, identity: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Decide dead letters of one contract again (a command's work); what became of them.
-
-        Arguments: contract, where {code, path, since, at}, fixes, by, dry_run. Batches go on between the pieces.
-        """
-        worker, report = self.worker(arguments.get("contract")), Report()
-        changes.check(changes.parsed(list(arguments.get("fixes") or ())), worker.contract)
-        with self.lock:
-            # What a batch just brings to silver is part of it.
-            todo = heal.order(identity, worker.contract.id, arguments, worker.covered)
-        while (piece := heal.next_piece(self._shop, worker, todo)) is not None:
-            if arguments.get("dry_run"):
-                report.add(*heal.tried(self._shop, worker, piece))
-            else:
-                with self.lock:
-                    report.add(*heal.healed(self._shop, worker, piece))
-            jvm.let_go()
-            todo = replace(todo, first=piece.last + 1)
-        return report.plain()
-
-    def rebuild(self, identity: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Make silver of one contract anew from raw and put it in place (a command's work).
-
-        Arguments: contract; from (see `when`): take what came before that from the version that covered it. The stream
-        goes on meanwhile; it waits for the last slice and the swap.
-        """
-        worker = self.worker(arguments.get("contract"))
-        job = Rebuild(self._shop, worker, identity)
-        made = job.made()
-        if made is not None:
-            return made
-        first = self.first_batch(arguments["from"], worker.contract.topic) if arguments.get("from") else 1
-        if first > 1 and (worker.drifted or worker.covered < first - 1):
-            raise UsageError(
-                "only the whole table can be made anew",
-                where=worker.contract.id,
-                why="it was made for another key" if worker.drifted else "silver does not cover raw up to there",
-                fix=f"caudal rebuild silver {worker.contract.id}",
-            )
-        try:
-            self.flush()
-            job.begin(first)
-            while job.advance(worker.covered):
-                jvm.let_go()
-                _log.info("rebuilding", contract=worker.contract.id, batch=job.done, of=worker.covered)
-            with self.lock:
-                while job.advance(worker.covered):
-                    pass
-                self.flush()
-                return job.swap()
-        finally:
-            job.clear()
-
-    def compare(self, identity: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make silver anew from raw beside the live table, of one contract or of each, and say where they differ (a
-        command's work). Nothing is changed; the stream waits only for the last slice.
-
-        Arguments: contract; since (see `when`): only contracts with records since then, and of them only what followed.
-        """
-        wanted, since = arguments.get("contract"), arguments.get("since")
-        first = self.first_batch(since) if since else 1
-        found = []
-        for worker in [self.worker(wanted)] if wanted else list(self.workers.values()):
-            if first > 1 and self.first_batch(first + 1, worker.contract.topic) <= first:
-                continue
-            job = Rebuild(self._shop, worker, f"{identity}-{worker.contract.table}")
-            try:
-                self.flush()
-                job.begin(first)
-                while job.advance(worker.covered):
-                    jvm.let_go()
-                with self.lock:
-                    while job.advance(worker.covered):
-                        pass
-                    version = job.pinned()
-                found.append(job.differences(version))
-            except Purged as error:
-                nothing = {"from_batch": 0, "batch": worker.covered, "rows": 0, "differ": 0, "at": []}
-                found.append({"contract": worker.contract.id, **nothing, "skipped": error.why})
-            finally:
-                job.clear()
-            _log.info("compared", **{name: found[-1][name] for name in ("contract", "batch", "rows", "differ")})
-        return found
-
-    def care(self, _: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Care for every table now, or for one (argument: table, as layer.name or the contract's id); what each run
-        saved (a command's work). Batches go on between the tables."""
-        asked, known = arguments.get("table"), self._care.tables(self._kept())
-        own = self.workers.get(str(asked))
-        wanted = f"silver.{own.contract.table}" if own else asked
-        if wanted is not None and wanted not in known:
-            raise UsageError(f"there is no table `{asked}` to care for", fix=f"one of {', '.join(known)}")
-        found: list[Saved] = []
-        for table in [str(wanted)] if wanted else known:
-            with self.lock:
-                found += self._care.now(self._kept(), table, self._record_bytes())
-        return [asdict(one) for one in found]
-
     def first_batch(self, when: object, topic: str | None = None) -> int:
         """The raw batch that `when` (see `when`) stands for, of one topic or of all. Raises UsageError."""
         raw = Query(self._shop.lake)
@@ -242,7 +139,7 @@ class Batches:
         """No batch begins after this; waits for the one that runs."""
         with self.lock:
             self.closing = True
-            self._care.settle()
+            self.tended.settle()
 
     def _process(self, frame: DataFrame) -> None:
         from pyspark import inheritable_thread_target
@@ -264,6 +161,8 @@ class Batches:
             # Rows are judged before or while they go into raw; what is made of them is committed after that.
             land = inheritable_thread_target(rows.sparkSession)(self._land)
             landing = Landing(lambda: self._landing.submit(land, rows, facts, parts))
+            if sum(part.records for part in parts.values()) < shop.own.interpret_below:
+                landing.begin()
             try:
                 self._to_silver(rows, parts, number, landing)
             finally:
@@ -373,11 +272,11 @@ class Batches:
     def _tend_tables(self) -> None:
         """Table care that fails is said and tried again at its next turn: nothing depends on it."""
         try:
-            self._care.tend(self._kept(), waiting=any(self.waiting.values()), record_bytes=self._record_bytes())
+            self.tended.tend(self.kept(), waiting=any(self.waiting.values()), record_bytes=self.record_bytes())
         except Exception as error:  # noqa: BLE001 - whatever Spark throws, the stream goes on
             _log.warning("table care failed", kind=type(error).__name__)
 
-    def _kept(self) -> dict[str, Kept]:
+    def kept(self) -> dict[str, Kept]:
         """By table of silver, what care has to know of it."""
         workers = self.workers.values()
         tables = {w.contract.table: Kept(w.tended, grows=w.contract.mode == "append") for w in workers}
@@ -386,7 +285,7 @@ class Batches:
             **{w.contract.history_table: Kept(directly, grows=False) for w in workers if w.contract.history},
         }
 
-    def _record_bytes(self) -> int:
+    def record_bytes(self) -> int:
         return max(self.raw.sizes.values(), default=sizes.UNSEEN_BYTES)
 
     def reopen(self, worker: Worker) -> None:

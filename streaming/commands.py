@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from caudal import log
 from caudal.errors import CaudalError, Exit
 from caudal.settings import Settings
 from schemas import topics
+from streaming import asked
 from streaming.batches import Batches
 
 COMMANDS, RESULTS = "caudal.commands", "caudal.results"
@@ -38,11 +40,11 @@ def verbs(batches: Batches, more: Mapping[str, Verb] | None = None) -> dict[str,
         "ping": lambda _, __: {"batch": batches.raw.batch},
         "flush-ledger": flush,
         "catch-up": catch_up,
-        "replay": batches.replay,
-        "rebuild": batches.rebuild,
-        "care": lambda identity, arguments: {"runs": batches.care(identity, arguments)},
+        "replay": partial(asked.replay, batches),
+        "rebuild": partial(asked.rebuild, batches),
+        "care": lambda identity, arguments: {"runs": asked.care(batches, identity, arguments)},
         **(more or {}),
-        "compare": lambda identity, arguments: {"tables": batches.compare(identity, arguments)},
+        "compare": lambda identity, arguments: {"tables": asked.compare(batches, identity, arguments)},
     }
 
 

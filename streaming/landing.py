@@ -1,7 +1,8 @@
 """A batch's way into raw, which begins when the first contract has looked at its rows.
 
 The look and raw's append keep all cores busy, so side by side each would only wait for the other; what comes after the
-look mostly waits for the driver, and raw's append fills that time.
+look mostly waits for the driver, and raw's append fills that time. Of a batch of a few rows all of it waits for the
+driver, so that one begins at once.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from caudal.metrics import Metrics
 from caudal.settings import LakeSettings, Settings
 from schemas.distribution import Released
 from schemas.wire import compact
-from streaming import decode, jvm, read, registered, session
+from streaming import asked, decode, jvm, read, registered, session
 from streaming.batches import Batches
 from streaming.ledger import Ledger
 from streaming.settings import StreamingSettings
@@ -97,7 +97,7 @@ def caudal(rig: Rig, folder: Path, codec: str = "zstd") -> float:
 def differing(rig: Rig, folder: Path) -> int:
     """Rows of a run's silver table that differ from what raw gives when it is judged anew."""
     with path(rig, folder) as batches:
-        return sum(int(one["differ"]) for one in batches.compare("bench", {}))
+        return sum(int(one["differ"]) for one in asked.compare(batches, "bench", {}))
 
 
 @contextmanager

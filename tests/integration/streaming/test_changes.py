@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from caudal.settings import Settings
 from schemas.distribution import Released
+from streaming import asked
 from tests.support import contracts
 from tests.support import stream_reference as reference
 from tests.support.change_contracts import FIELDS, PARTIAL, TRACKED, WHOLE, YAML, change_contracts
@@ -104,7 +105,7 @@ def test_rows_and_history_equal_the_reference(
     assert bench.findings() == []
 
     # Beside the live table, raw gives the same rows; a row that somebody changed is found, and only its place told.
-    [same] = bench.batches.compare("same", {"contract": PARTIAL})
+    [same] = asked.compare(bench.batches, "same", {"contract": PARTIAL})
     assert same["differ"] == 0
     worker = bench.batches.workers[TRACKED]
     [first, *_] = bench.silver(TRACKED, '"_partition", "_offset", tenant_id, thing_id', "2")
@@ -114,13 +115,13 @@ def test_rows_and_history_equal_the_reference(
         worker.session.sql(f"UPDATE delta.`{worker.path}` SET a = 'secret' WHERE {key}").collect()
 
     worker.tended(change_it)
-    [found] = bench.batches.compare("look", {"contract": TRACKED})
+    [found] = asked.compare(bench.batches, "look", {"contract": TRACKED})
     assert (found["differ"], found["at"]) == (2, [f"{first['_partition']}@{first['_offset']}"])
     assert "secret" not in repr(found)
 
     # From raw in one slice, both tables come out the same.
     for name in BOTH:
-        bench.batches.rebuild("anew", {"contract": name})
+        asked.rebuild(bench.batches, "anew", {"contract": name})
         bench.batches.flush()
         assert (content(bench, name), content(bench, f"{name}_history")) == before[name]
     assert bench.findings() == []
@@ -203,7 +204,7 @@ def test_another_key_is_refused_until_the_table_is_made_anew(
     [row] = bench.silver(WHOLE)
     assert row["event_id"] == "e1"
 
-    bench.batches.rebuild("anew", {"contract": WHOLE})
+    asked.rebuild(bench.batches, "anew", {"contract": WHOLE})
     bench.batches.catch_up(WHOLE)
     bench.batches.flush()
     assert bench.counted("caudal_halted", contract=WHOLE) == 0

@@ -15,6 +15,7 @@ from caudal.errors import UsageError
 from caudal.settings import Settings
 from serving.api.gold import Reader
 from serving.dashboard.figures import Figures
+from streaming import asked
 from streaming.errors import Purged
 from streaming.letters import Wanted, listed
 from streaming.letters import groups as groups_of
@@ -175,14 +176,14 @@ def test_what_contracts_do_not_keep_goes(spark: SparkSession, offline_settings: 
     assert ([one["rows"] for one in again["tables"]], again["raw"]["records"]) == ([0, 0], 0)
 
     # What is left of raw gives the same tables.
-    assert [one["differ"] for one in bench.batches.compare("deep", {"contract": WHOLE})] == [0]
+    assert [one["differ"] for one in asked.compare(bench.batches, "deep", {"contract": WHOLE})] == [0]
     bench.restart()
-    done = bench.batches.rebuild("anew", {"contract": PAY})
+    done = asked.rebuild(bench.batches, "anew", {"contract": PAY})
     assert (done["from_batch"], set(done["changes"].values())) == (3, {0})
     bench.batches.flush()
     assert (content(), counts()) == (live, ledger)
     with pytest.raises(Purged):
-        bench.batches.rebuild("older", {"contract": WHOLE, "from": "2"})
+        asked.rebuild(bench.batches, "older", {"contract": WHOLE, "from": "2"})
     bench.batch(new)
     assert bench.findings() == []
     assert [len(rows) for rows in content()] == [2, 1, 2]

@@ -13,7 +13,7 @@ from caudal.lake import Lake
 from caudal.settings import Settings
 from producers.encode import compile_encoder
 from schemas.wire import compact
-from streaming import letters
+from streaming import asked, letters
 from streaming.errors import BadFix
 from streaming.letters import Wanted
 from streaming.writers import Registered
@@ -66,7 +66,7 @@ def test_letters_are_healed_once(
     before = bench.ledger(PAY)
     order = {"contract": PAY, "by": "ops", "fixes": [{"set": "amount", "value": "7.50"}]}
 
-    trial = bench.batches.replay("trial", {**order, "dry_run": True})
+    trial = asked.replay(bench.batches, "trial", {**order, "dry_run": True})
     assert (trial["letters"], trial["applied"], trial["duplicate"], trial["refused"]) == (5, 3, 1, 1)
     assert {(k["code"], k["becomes"], k["records"]) for k in trial["kinds"]} == {
         ("CDL-RULE-AMOUNT", "applied", 3), ("CDL-RULE-AMOUNT", "duplicate", 1), ("CDL-GARBAGE", "CDL-GARBAGE", 1),
@@ -74,7 +74,7 @@ def test_letters_are_healed_once(
     assert (bench.ledger(PAY), len(bench.silver(PAY))) == (before, 1)
 
     # Without a fix the rule still holds.
-    assert bench.batches.replay("plain", {**order, "fixes": []})["refused"] == 5
+    assert asked.replay(bench.batches, "plain", {**order, "fixes": []})["refused"] == 5
 
     def die(point: str) -> None:
         if point == "mid-replay":
@@ -82,14 +82,14 @@ def test_letters_are_healed_once(
 
     monkeypatch.setattr("streaming.replay.crashpoint", die)
     with pytest.raises(Killed):
-        bench.batches.replay("first", {**order, "where": NEGATIVE})
+        asked.replay(bench.batches, "first", {**order, "where": NEGATIVE})
     monkeypatch.setattr("streaming.replay.crashpoint", fault.crashpoint)
     assert groups(bench.lake)["CDL-RULE-AMOUNT"] == (4, 0)
     bench.restart()
     bench.batches.flush()
     assert groups(bench.lake) == {"CDL-RULE-AMOUNT": (0, 4), "CDL-GARBAGE": (1, 0)}
     # The command log brings the command again, since nobody answered it.
-    assert bench.batches.replay("first", {**order, "where": NEGATIVE})["letters"] == 0
+    assert asked.replay(bench.batches, "first", {**order, "where": NEGATIVE})["letters"] == 0
     rows = bench.silver(PAY, "event_id, amount, customer_cpf", "event_id")
     assert [(r["event_id"], r["amount"]) for r in rows[1:]] == [(f"e{n}", Decimal("7.50")) for n in (1, 2, 3)]
     assert {r["customer_cpf"] for r in rows} == {"***.***.***-09"}
@@ -105,7 +105,7 @@ def test_letters_are_healed_once(
 
     healed, counts = content(), bench.ledger(PAY)
 
-    changes = bench.batches.rebuild("anew", {"contract": PAY})["changes"]
+    changes = asked.rebuild(bench.batches, "anew", {"contract": PAY})["changes"]
     bench.batches.flush()
     assert set(changes.values()) == {0}
     assert (content(), bench.ledger(PAY), bench.findings()) == (healed, counts, [])
@@ -117,7 +117,7 @@ def test_letters_are_healed_once(
     bench.batches.flush()
     assert groups(bench.lake)["CDL-RULE-AMOUNT"] == (5, 0)
     assert (bench.ledger(PAY), bench.findings()) == (before, [])
-    assert bench.batches.replay("again", {**order, "where": {"at": f"{PAY}:0:1"}})["applied"] == 1
+    assert asked.replay(bench.batches, "again", {**order, "where": {"at": f"{PAY}:0:1"}})["applied"] == 1
     bench.batches.flush()
     assert (groups(bench.lake)["CDL-RULE-AMOUNT"], bench.findings()) == ((4, 1), [])
 
@@ -143,7 +143,7 @@ def test_a_foreign_writer_is_read_with_its_own_schema(spark: SparkSession, offli
     bench.batch([order_message(bench, 1), foreign(2, "12.34"), foreign(3, "no number")])
     assert groups(bench.lake) == {"CDL-INCOMPATIBLE": (2, 0)}
     fixes = [{"rename": "grand_total", "to": "total"}, {"cast": "total"}, {"default": "total", "value": "1.00"}]
-    done = bench.batches.replay("heal", {"contract": ORDER, "by": "ops", "fixes": fixes})
+    done = asked.replay(bench.batches, "heal", {"contract": ORDER, "by": "ops", "fixes": fixes})
     assert (done["applied"], done["refused"]) == (2, 0), done
     rows = bench.silver(ORDER, "order_id, total", "order_id")
     assert [(r["order_id"], r["total"]) for r in rows[1:]] == [("n2", Decimal("12.34")), ("n3", Decimal("1.00"))]
@@ -151,4 +151,4 @@ def test_a_foreign_writer_is_read_with_its_own_schema(spark: SparkSession, offli
     assert bench.findings() == []
     for bad in ({"set": "customer_email", "value": "x"}, {"set": "order_id", "value": "x"}, {"drop": "nowhere"}):
         with pytest.raises(BadFix):
-            bench.batches.replay("bad", {"contract": ORDER, "fixes": [bad]})
+            asked.replay(bench.batches, "bad", {"contract": ORDER, "fixes": [bad]})

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from caudal.settings import Settings
+from streaming import asked
 from tests.support import stream_reference as reference
 from tests.support.released import released
 from tests.support.stream_bench import Bench, Message
@@ -135,10 +136,10 @@ def test_silver_equals_the_reference(
     # Made anew from raw in one slice instead of three batches, the tables are the same.
     for contract in (REFUND, ORDER):
         before = content(bench, contract)
-        made = bench.batches.rebuild("anew", {"contract": contract})
+        made = asked.rebuild(bench.batches, "anew", {"contract": contract})
         assert made["changes"]["dead_letter"] == 0
         # Its answer was lost, so the command comes again.
-        assert bench.batches.rebuild("anew", {"contract": contract})["version"] == made["version"]
+        assert asked.rebuild(bench.batches, "anew", {"contract": contract})["version"] == made["version"]
         bench.batches.flush()
         assert content(bench, contract) == before
     assert bench.findings() == []

@@ -14,6 +14,7 @@ from caudal import fault
 from caudal.errors import UsageError
 from caudal.settings import Settings
 from schemas.distribution import Released
+from streaming import asked
 from streaming.errors import VersionGone
 from streaming.letters import Wanted, groups
 from streaming.recount import Recount
@@ -139,12 +140,15 @@ def test_looking_and_beginning_later(spark: SparkSession, bench: Bench) -> None:
 
     # The live table has lost a row of batch 3 and has one twice: made anew from there on it is as it was.
     bench.restart()
-    different = bench.batches.compare("deep", {"since": "4"})
+    different = asked.compare(bench.batches, "deep", {"since": "4"})
     assert [(one["contract"], one["from_batch"], one["differ"]) for one in different] == [(PAY, 4, 2)]
     for number, name in enumerate((PAY, WHOLE)):
-        done = bench.batches.rebuild(f"from-{number}", {"contract": name, "from": "2"})
+        done = asked.rebuild(bench.batches, f"from-{number}", {"contract": name, "from": "2"})
         assert (done["from_batch"], sum(done["changes"].values())) == (2, 0), name
-        assert bench.batches.rebuild(f"from-{number}", {"contract": name, "from": "2"})["version"] == done["version"]
+        assert (
+            asked.rebuild(bench.batches, f"from-{number}", {"contract": name, "from": "2"})["version"]
+            == done["version"]
+        )
     bench.batches.flush()
     assert all_of(bench) == live
     assert counted(bench) == counts
@@ -156,7 +160,7 @@ def test_looking_and_beginning_later(spark: SparkSession, bench: Bench) -> None:
         if file.parent.name != "_delta_log" and file.name not in live_files:
             file.unlink()
     with pytest.raises(VersionGone) as gone:
-        bench.batches.rebuild("late", {"contract": PAY, "from": "2"})
+        asked.rebuild(bench.batches, "late", {"contract": PAY, "from": "2"})
     assert "caudal rebuild silver payments.transaction" in gone.value.fix
     assert all_of(bench) == live
     log = Path(silver, "_delta_log")
@@ -165,7 +169,7 @@ def test_looking_and_beginning_later(spark: SparkSession, bench: Bench) -> None:
         if int(commit.stem) < 4:
             commit.unlink()
     with pytest.raises(VersionGone):
-        bench.batches.rebuild("later", {"contract": PAY, "from": "2"})
+        asked.rebuild(bench.batches, "later", {"contract": PAY, "from": "2"})
     bench.batch(batch_of(bench, 5))
     assert bench.findings() == []
 
@@ -178,7 +182,7 @@ def test_a_restore_is_caught_up_at_once(bench: Bench, monkeypatch: pytest.Monkey
     bench.batch([fixed])
     order = {"contract": PAY, "by": "ops", "fixes": [{"set": "amount", "value": "1.00"}]}
     live, counts = all_of(bench), counted(bench)
-    assert bench.batches.replay("heal", order)["applied"] == 1
+    assert asked.replay(bench.batches, "heal", order)["applied"] == 1
     bench.batches.flush()
     assert open_letters(bench) == 4
     # Healed since then: of this contract everything is counted.
@@ -215,7 +219,7 @@ def test_a_restore_is_caught_up_at_once(bench: Bench, monkeypatch: pytest.Monkey
     bench.batch([change(bench, "refused", 5, "bad")])
     before = bench.batches.workers[WHOLE].version
     heal = {"contract": WHOLE, "by": "ops", "fixes": [{"set": "a", "value": "good"}]}
-    assert bench.batches.replay("whole", heal)["applied"] == 1
+    assert asked.replay(bench.batches, "whole", heal)["applied"] == 1
     with pytest.raises(UsageError, match="healed dead letters"):
         restoring.run("five", {"contract": WHOLE, "to": str(before)})
     bench.batch(batch_of(bench, 7))
