@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
 import statistics
 import time
@@ -18,7 +16,7 @@ from caudal.cli.bench import growth, jobs, steady
 from caudal.cli.bench.events import events
 from caudal.cli.bench.growth import Sizes
 from caudal.cli.bench.jobs import Job, Rig
-from caudal.cli.bench.measure import Driver, written
+from caudal.cli.bench.measure import Driver, machine, written
 from caudal.settings import Settings
 from caudal.spark import JAVA_OPTIONS
 from schemas import apply
@@ -161,12 +159,7 @@ def answer(
         "command": f"caudal bench ingest --events {plan.events} --repeats {plan.repeats} --batch {plan.batch} "
         f"--rate {plan.rate} --seconds {plan.seconds:g} --growth-rows {_listed(plan.growth.rows)} "
         f"--growth-contracts {_listed(plan.growth.contracts)} -o json",
-        "machine": {
-            "system": platform.system(),
-            "arch": platform.machine(),
-            "cores": os.cpu_count(),
-            "load": [round(one, 2) for one in os.getloadavg()],
-        },
+        "machine": machine(),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +50,12 @@ class Driver:
             [line] = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")]
             return int(line.split()[1]) / 1024
         return float(self._jvm.memory_info().rss) / 2**20
+
+
+def machine() -> dict[str, object]:
+    """What the measurement ran on, and how busy that was."""
+    load = [round(one, 2) for one in os.getloadavg()]
+    return {"system": platform.system(), "arch": platform.machine(), "cores": os.cpu_count(), "load": load}
 
 
 def written(folder: Path) -> Written:

@@ -107,7 +107,7 @@ class Demo:
 
     def _players(self, loaded: Settings) -> Child:
         # A player that was told to end must not be started again.
-        return stages.child("simulate", loaded.run_dir, env=_rates(loaded, self._options.rate), restart=False)
+        return stages.child("simulate", loaded.run_dir, env=rates(loaded, self._options.rate), restart=False)
 
     def _train(self) -> None:
         # With the install's mark, so that a killed demo leaves nothing that the next start does not find.
@@ -185,7 +185,7 @@ class Demo:
         return next((state.state for state in self._supervisor.states() if state.name == name), "")
 
 
-def _rates(loaded: Settings, factor: float) -> dict[str, str]:
+def rates(loaded: Settings, factor: float) -> dict[str, str]:
     """The players' rates, scaled; the history and the rest of their settings stay."""
     from producers.simulate.settings import SimulateSettings
 

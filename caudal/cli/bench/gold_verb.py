@@ -1,0 +1,70 @@
+"""`caudal bench gold`: mounted beside the other benchmarks."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
+from caudal.errors import Exit
+
+# What the simulators make by themselves, events/s.
+_DEFAULT_RATE = 193.0
+
+
+def gold(
+    rate: Annotated[float, typer.Option(min=10, help="events/s of all sources together")] = 500,
+    seconds: Annotated[float, typer.Option(min=20, help="how long the load is measured")] = 300,
+    warm: Annotated[float, typer.Option(min=0, help="seconds of load before that")] = 60,
+    data: DataOption = None,
+    output: OutputOption = Output.human,
+) -> None:
+    """From an event to published gold: age of payments in their live mart, seconds of a cycle, share of the gate.
+
+    Starts a platform of its own with simulated users; needs no install and hurts none. The answer is also kept in
+    <data>/benchmarks/gold.jsonl. Exit 1 when nothing was published in that time. Example: caudal bench gold --seconds
+    60 -o json
+    """
+    from caudal import log, settings
+    from caudal.cli.bench import gold as bench
+    from caudal.cli.bench import ingest, measure
+    from caudal.cli.demo import prepare
+    from caudal.cli.demo.run import rates
+    from caudal.local import stages
+    from caudal.local.plan import local_plan
+    from caudal.local.supervisor import Supervisor
+
+    first = settings.load({"data_dir": data})
+    kept = first.data_dir / "benchmarks" / "gold.jsonl"
+    with tempfile.TemporaryDirectory(prefix="caudal-gold-") as scratch:
+        contracts = prepare.contracts(first.contracts_dir, Path(scratch) / "contracts")
+        own = settings.load({"data_dir": f"{scratch}/data", "contracts_dir": str(contracts)}, {})
+        own.data_dir.mkdir(parents=True)
+        log.setup(own, "bench")
+        env = {**rates(own, rate / _DEFAULT_RATE), "CAUDAL_PRODUCERS__SIMULATE__HISTORY_DAYS": "1"}
+        players = stages.child("simulate", own.run_dir, env=env)
+        plan = local_plan(own, lake="local", stages=("streaming", "batch", "web"))
+        supervisor = Supervisor(own, [*plan, players], say=say)
+        with supervisor.signals(), supervisor:
+            found = bench.run(supervisor, bench.Plan(rate, seconds, warm), say) if supervisor.start() else None
+            if found is None:
+                return
+            facts = measure.machine()
+    found = {**found, "command": f"caudal bench gold --rate {rate:g} --seconds {seconds:g}", "machine": facts}
+    ingest.keep(found, kept)
+    emit(found, output, lambda: _shown(found))
+    next_step(f"compare with earlier runs: {kept}")
+    if not found["ok"]:
+        raise typer.Exit(Exit.UNEXPECTED)
+
+
+def _shown(found: dict[str, Any]) -> str:
+    lines = [("event to gold, " + name, f"{value} s") for name, value in found["event_to_gold_s"].items()]
+    lines += [
+        (f"cycle, {name}", f"{value} s, {found['cycles'][name]} of them") for name, value in found["cycle_s"].items()
+    ]
+    lines += [("share of the gate", str(found["quality_share"])), ("events/s in the mart", str(found["events_per_s"]))]
+    return table(("what", "value"), lines)
