@@ -41,6 +41,7 @@ class TableDrift(ContractHalted):
     """A table's version or columns are not what its only writer left."""
 
     code = "CDL-TABLE-DRIFT"
+    way_out = "let no other program write here; the table is opened anew and caught up from raw"
 
 
 class Purged(ContractHalted):

@@ -132,5 +132,5 @@ def _drift(folder: Any, why: str) -> TableDrift:
         "the table's rows are not where its only writer saw them",
         where=str(folder.getName()),
         why=why,
-        fix="let no other program write here; the table is opened anew and caught up from raw",
+        fix=TableDrift.way_out,
     )

@@ -396,7 +396,7 @@ class Worker:
                 "the table's version is not what its only writer left",
                 where=f"silver/{self.contract.table}",
                 why=f"version {found} was found instead of {version}",
-                fix="let no other program write here; the table is opened anew and caught up from raw",
+                fix=TableDrift.way_out,
             )
 
     def _slice_end(self, raw: DataFrame, upto: int) -> int | None:

@@ -311,7 +311,17 @@ def test_handbook_payments_are_in_gold(platform: Install, payments: pa.Table) ->
 
 
 def test_the_replay_broke_nothing(platform: Install) -> None:
-    """After it, and after a kill of streaming, conservation, masks, gold and idempotence are proved."""
+    """After it, and after a kill of streaming, conservation, masks, gold and idempotence are proved. The sets name
+    nobody, so one person is sealed: without any, nothing would be looked for."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    person = {"customer_email": "ana.replay@example.com", "customer_name": "Ana Replay", "orders_count": 0}
+    keys = {"event_id": "replay-1", "shop_id": SHOP, "customer_id": "replay-1", "created_at": now, "updated_at": now}
+    with Publisher(platform.settings, source="tests") as publisher:
+        [answer] = publisher.publish_many("commerce.customer", [{**keys, **person}], observed_at=[now])
+        assert not isinstance(answer, Refused)
+    silver_has = "SELECT count(*) FROM commerce_customer WHERE customer_id = 'replay-1'"
+    platform.until(lambda: silver(platform, "commerce_customer").one(silver_has) == 1, "the person in silver")
+    platform.until(lambda: load_current(Lake.open(platform.settings)) is not None, "published gold")
     pid = platform.kill("streaming")
     platform.until(lambda: platform.child("streaming")["pid"] != pid, "a new streaming process")
     platform.until(lambda: platform.ready("streaming"), "streaming ready")
