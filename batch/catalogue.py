@@ -14,7 +14,7 @@ from schemas.contract import Contract
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-SCHEMAS = ("pinned", "published", "staging", "intermediate", "gold")
+SCHEMAS = ("pinned", "before", "published", "staging", "intermediate", "gold")
 
 
 class Catalogue:
@@ -28,10 +28,22 @@ class Catalogue:
             spark.sql(f"drop schema if exists {schema} cascade")
             spark.sql(f"create schema {schema}")
 
-    def pin(self, contracts: Iterable[Contract], pins: Mapping[str, Pin], previous: Mapping[str, int]) -> None:
-        """Point `pinned.*` at these versions; `previous` are those that the group's published gold holds."""
-        for contract in contracts:
-            self._say(f"pinned.{contract.table}", pinned.view_sql(contract, pins[contract.table], self._lake))
+    def pin(
+        self,
+        contracts: Iterable[Contract],
+        pins: Mapping[str, Pin],
+        previous: Mapping[str, int],
+        before: Mapping[str, Pin],
+    ) -> None:
+        """Point `pinned.*` at `pins` and `before.*` at `before`, both by table; `previous` are the versions that the
+        group's published gold was built from."""
+        contracts = tuple(contracts)
+        for table in pinned.tables(contracts):
+            self._say(f"pinned.{table.name}", pinned.view_sql(table, pins[table.name], self._lake))
+        for table in pinned.replaced(contracts):
+            if table.name in before:
+                view = pinned.view_sql(table, before[table.name], self._lake, "before")
+                self._say(f"before.{table.name}", view)
         self._say("pinned._pins", pinned.pins_sql(pins, previous))
         self._say("pinned._erased", pinned.erased_sql(self._lake))
 

@@ -36,6 +36,8 @@ class Work:
     marts: tuple[Mart, ...]
     suites: Mapping[str, Suite]
     inputs: Collection[str]
+    diffed: Collection[str] = ()
+    """Those of which the marts also need the state that published gold was built from."""
     checksums: Mapping[str, str] = field(default_factory=dict)
     compact_files: int = 48
     rebuild: bool = False
@@ -88,7 +90,11 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
 
     with watch.step("pin"):
         pinned = tools.heads.look(work.contracts.values())
-        tools.catalogue.pin(work.contracts.values(), pinned, previous)
+        rebuild = _is_stale(tools, work, entry.cycle if entry else None) or not pins.grew(tools.lake, previous, pinned)
+        before = None if rebuild else tools.heads.before(previous, work.diffed)
+        if before is None:
+            rebuild, before = True, {table: Pin(table, pins.NEVER) for table in work.diffed}
+        tools.catalogue.pin(work.contracts.values(), pinned, {} if rebuild else previous, before)
         tools.catalogue.publish(work.marts, versions)
         for mart in work.own:
             if mart in versions:
@@ -110,7 +116,7 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
         with watch.step("transform"):
             nodes = tools.transform.build(
                 work.group,
-                full_refresh=_is_stale(tools, work, entry.cycle if entry else None),
+                full_refresh=rebuild,
                 after_each=lambda node: crashpoint("mid-dbt"),
             )
         if work.group == FULL:
@@ -152,10 +158,12 @@ def _gate(
     """Gold at exactly the versions to be published, and what this cycle took from silver."""
     found: list[Result] = []
     tables: dict[str, Built] = {}
+    marts = {mart.name: mart for mart in work.marts}
     for name, head in gold.heads(tools.lake, work.own).items():
         frame = tools.catalogue.at(name, head.version)
         _go_on(tools)
         tables[name] = Built(head.version, head.table_id, head.rows)
+        found.append(results.shape(marts[name], frame.dtypes))
         found += tools.gate.run(work.suites[f"gold.{name}"], frame, head.rows)
     for contract in work.contracts.values():
         pin = inputs.get(contract.table)

@@ -10,6 +10,7 @@ from pathlib import Path
 from batch import cycle, pins, plan, project, record, staging
 from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
+from batch.pins import NEVER, Pin
 from batch.plan import FULL, LIVE
 from batch.record import Record
 from batch.report import report_failure, report_published
@@ -51,7 +52,9 @@ class Loop:
         As long as a contract that the marts need has not arrived nothing happens: they come one after the other.
         """
         self._contracts.update({contract.id: contract for contract in contracts})
-        missing = project.needed(self._source) - {staging.model_name(one) for one in self._contracts.values()}
+        missing = project.needed(self._source) - {
+            name for one in self._contracts.values() for name in staging.model_names(one)
+        }
         if missing:
             _log.info("waiting for contracts", missing=sorted(missing))
             return False
@@ -65,7 +68,8 @@ class Loop:
         self._suites = suites.for_all(self._contracts.values(), found)
         manifest = load_current(self.tools.lake)
         pinned = self.tools.heads.look(self._contracts.values())
-        self.tools.catalogue.pin(self._contracts.values(), pinned, {})
+        before = {table.name: Pin(table.name, NEVER) for table in pins.replaced(self._contracts.values())}
+        self.tools.catalogue.pin(self._contracts.values(), pinned, {}, before)
         self.tools.catalogue.publish(found, _versions(manifest))
         self.tools.transform.views()
         inputs = self._inputs(found)
@@ -77,6 +81,7 @@ class Loop:
                 marts=found,
                 suites=self._suites,
                 inputs=inputs[group],
+                diffed=self.tools.transform.diffed(own),
                 checksums=self.tools.transform.checksums(own),
                 compact_files=self._settings.compact_files,
             )
@@ -91,7 +96,7 @@ class Loop:
         """
         named = {group: tuple(mart.name for mart in marts if mart.group == group) for group in GROUPS}
         read = {group: self.tools.transform.inputs(own) for group, own in named.items()}
-        unread = {contract.table for contract in self._contracts.values()}.difference(*read.values())
+        unread = {table.name for table in pins.tables(self._contracts.values())}.difference(*read.values())
         return {**read, FULL: read[FULL] | unread}
 
     def work(self, group: str, *, rebuild: bool = False) -> Work:

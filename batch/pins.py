@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,41 @@ from typing import TYPE_CHECKING
 from caudal.lake import Lake
 from privacy.erased import erased_refs_path
 from schemas.contract import Contract
-from schemas.tables import Column, silver_columns
+from schemas.tables import Column, history_columns, silver_columns
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 NEVER = -1
 """The version of what does not exist yet; every real version is newer."""
+SILENT = ("DELETE", "RESTORE")
+"""Operations that take rows away without leaving a row of a newer `_version` in their place."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that a cycle may read: its name among the pins, where it lies in the lake, its columns."""
+
+    name: str
+    layer: str
+    folder: str
+    columns: tuple[Column, ...]
+
+
+def tables(contracts: Iterable[Contract]) -> tuple[Table, ...]:
+    """All tables that a cycle may read: silver's rows, and their history where one is kept."""
+    found: list[Table] = []
+    for one in contracts:
+        found.append(Table(one.table, "silver", one.table, silver_columns(one)))
+        if one.history:
+            found.append(Table(one.history_table, "silver", one.history_table, history_columns(one)))
+    return tuple(found)
+
+
+def replaced(contracts: Iterable[Contract]) -> tuple[Table, ...]:
+    """The tables whose rows are replaced by newer ones, so that a mart may need to know what was there before."""
+    mutable = (one for one in contracts if one.mode != "append")
+    return tuple(Table(one.table, "silver", one.table, silver_columns(one)) for one in mutable)
 
 
 @dataclass(frozen=True)
@@ -36,8 +65,26 @@ class Heads:
         self._open: dict[str, DeltaTable] = {}
 
     def look(self, contracts: Iterable[Contract]) -> dict[str, Pin]:
-        """A pin on the newest version of each contract's table, NEVER where streaming has not created it yet."""
-        return {contract.table: self._pin(contract.table) for contract in contracts}
+        """A pin on the newest version of each table, NEVER where streaming has not created it yet."""
+        return {table.name: self._pin(table.name) for table in tables(contracts)}
+
+    def before(self, previous: Mapping[str, int], tables: Iterable[str]) -> dict[str, Pin] | None:
+        """Pins on what these tables were at the versions `previous`; None when one cannot be read as it was."""
+        found = {table: self._at(table, previous.get(table, NEVER)) for table in tables}
+        kept = {table: pin for table, pin in found.items() if pin is not None}
+        return kept if len(kept) == len(found) else None
+
+    def _at(self, table: str, version: int) -> Pin | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        if version == NEVER:
+            return Pin(table, NEVER)
+        try:
+            was = DeltaTable(self._lake.table("silver", table), version, storage_options=self._lake.storage_options)
+        except DeltaError:
+            return None
+        return Pin(table, version, frozenset(field.name for field in was.schema().fields))
 
     def _pin(self, table: str) -> Pin:
         found = self._table(table)
@@ -67,20 +114,37 @@ class Heads:
         return self._open[table]
 
 
+def grew(lake: Lake, previous: Mapping[str, int], pins: Mapping[str, Pin]) -> bool:
+    """Whether rows by `_version` tell all that changed in silver since the versions `previous`.
+
+    They do not when rows left a table without a trace (retention, a restore), or when its log does not say any more.
+    """
+    commits = (
+        lake.read_bytes(f"silver/{table}/_delta_log/{version:020}.json")
+        for table, last in previous.items()
+        for version in range(last + 1, pins[table].version + 1 if table in pins else 0)
+    )
+    return all(commit is not None and _operation(commit) not in SILENT for commit in commits)
+
+
+def _operation(commit: bytes) -> str:
+    infos = [json.loads(line)["commitInfo"] for line in commit.splitlines() if line.startswith(b'{"commitInfo"')]
+    return str(infos[0].get("operation")) if infos else ""
+
+
 def versions(pins: Mapping[str, Pin]) -> dict[str, int]:
     """Versions of the tables that exist."""
     return {name: pin.version for name, pin in sorted(pins.items()) if pin.version != NEVER}
 
 
-def view_sql(contract: Contract, pin: Pin, lake: Lake) -> str:
-    """The view `pinned.<table>`: every column of the contract, null where the table does not have it (yet)."""
-    columns = silver_columns(contract)
-    listed = ", ".join(_column(column, pin) for column in columns)
+def view_sql(table: Table, pin: Pin, lake: Lake, schema: str = "pinned") -> str:
+    """The view `<schema>.<table>`: every column that is expected, null where the table does not have it (yet)."""
+    listed = ", ".join(_column(column, pin) for column in table.columns)
     if pin.version == NEVER:
-        return f"create or replace view pinned.{pin.table} as select {listed} where false"
-    address = lake.spark_table("silver", pin.table)
+        return f"create or replace view {schema}.{pin.table} as select {listed} where false"
+    address = lake.spark_table(table.layer, table.folder)
     origin = f"delta.`{address}` version as of {pin.version}"
-    return f"create or replace view pinned.{pin.table} as select {listed} from {origin}"
+    return f"create or replace view {schema}.{pin.table} as select {listed} from {origin}"
 
 
 def pins_sql(pins: Mapping[str, Pin], previous: Mapping[str, int]) -> str:

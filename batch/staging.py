@@ -6,16 +6,21 @@ A staging model has the columns of its silver table that people may work with (n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
 
+from batch import pins
+from batch.pins import Table
 from schemas.contract import Contract
-from schemas.tables import Column, silver_columns
+from schemas.tables import HISTORY_META, Column
 
 TENANT = "tenant_id"
 # Of the meta columns, those that a model may need: when it came, in which commit, and what silver said about it.
-META = ("_observed_at", "_published_at", "_contract_version", "_version", "_late", "_suppressed", "_deleted_at")
+META = (
+    "_observed_at", "_published_at", "_contract_version", "_version", "_late", "_suppressed", "_deleted_at",
+    *(column.name for column in HISTORY_META),
+)  # fmt: skip
 HEADER = "-- Written from the contract {id}; `caudal batch staging` writes it again. Do not edit.\n"
 
 
@@ -24,25 +29,23 @@ def files(contracts: Iterable[Contract]) -> dict[str, str]:
     ordered = sorted(contracts, key=lambda contract: contract.id)
     return {
         "_sources.yml": sources(ordered),
-        **{f"{model_name(contract)}.sql": model(contract) for contract in ordered},
+        **{f"stg_{table.name}.sql": model(one, table) for one in ordered for table in pins.tables([one])},
     }
 
 
-def model_name(contract: Contract) -> str:
-    """Name of the staging model of a contract."""
-    return f"stg_{contract.table}"
+def model_names(contract: Contract) -> tuple[str, ...]:
+    """Names of the staging models of a contract: of its rows, and of their history where one is kept."""
+    return tuple(f"stg_{table.name}" for table in pins.tables([contract]))
 
 
-def staged_columns(contract: Contract) -> tuple[Column, ...]:
-    """The silver columns that staging hands on, in silver's order."""
-    return tuple(
-        column for column in silver_columns(contract) if column.role in ("field", "mask", "ref") or column.name in META
-    )
+def staged_columns(table: Table) -> tuple[Column, ...]:
+    """The columns of a silver table that staging hands on, in silver's order."""
+    return tuple(c for c in table.columns if c.role in ("field", "mask", "ref") or c.name in META)
 
 
-def model(contract: Contract) -> str:
-    """SQL of the staging model of one contract."""
-    columns = staged_columns(contract)
+def model(contract: Contract, table: Table) -> str:
+    """SQL of the staging model of one silver table of a contract."""
+    columns = staged_columns(table)
     masks = [column.name for column in columns if column.role == "mask"]
     hides = bool(masks) and contract.subject is not None
     lines = [f"        {_selected(column, hides)}" for column in columns]
@@ -52,7 +55,7 @@ def model(contract: Contract) -> str:
     return (
         HEADER.format(id=contract.id)
         + "with\n\nsource as (\n\n    select * from {{ source('pinned', '"
-        + contract.table
+        + table.name
         + "') }}\n\n),\n\n"
         + (_ERASED if hides else "")
         + f"final as (\n\n    select\n{body}\n    from source\n"
@@ -61,22 +64,32 @@ def model(contract: Contract) -> str:
     )
 
 
-def sources(contracts: Iterable[Contract]) -> str:
-    """YAML of the source `pinned`: a view of each silver table at the version of the cycle."""
+def sources(contracts: Sequence[Contract]) -> str:
+    """YAML of the sources `pinned`, a view of each silver table at the version of the cycle, and `before`, the same at
+    the version that the group's published gold was built from, for the tables whose rows are replaced."""
     tables: list[dict[str, object]] = [
         {"name": "_pins", "description": "Silver versions of this cycle and of the published gold, one row a table."},
         {"name": "_erased", "description": "Random references of people who were erased."},
     ]
     for contract in contracts:
-        tables.append(
-            {
-                "name": contract.table,
-                "description": contract.description,
-                "meta": {"contract": contract.id, "owner": contract.owner, "mode": contract.mode},
-                "columns": [_described(column) for column in silver_columns(contract)],
-            }
-        )
-    document = {"sources": [{"name": "pinned", "schema": "pinned", "tables": [_configured(t) for t in tables]}]}
+        for table in pins.tables([contract]):
+            kept = "" if table.name == contract.table else ", every version of each row"
+            tables.append(
+                {
+                    "name": table.name,
+                    "description": contract.description + kept,
+                    "meta": {"contract": contract.id, "owner": contract.owner, "mode": contract.mode},
+                    "columns": [_described(column) for column in table.columns],
+                }
+            )
+    # Other names than the pinned ones: dbt's unit tests know their inputs by name alone.
+    before = [{"name": f"before_{table.name}", "identifier": table.name} for table in pins.replaced(contracts)]
+    document = {
+        "sources": [
+            {"name": "pinned", "schema": "pinned", "tables": [_configured(table) for table in tables]},
+            {"name": "before", "schema": "before", "tables": before},
+        ]
+    }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     return "# Written from the contracts; `caudal batch staging` writes it again. Do not edit.\n" + text
 

@@ -46,6 +46,13 @@ class Transform:
 
     def inputs(self, marts: Collection[str]) -> frozenset[str]:
         """The silver tables that these marts read, however many models lie between."""
+        return frozenset(s.name for s in self._sources(marts, "pinned") if not s.name.startswith("_"))
+
+    def diffed(self, marts: Collection[str]) -> frozenset[str]:
+        """The silver tables that these marts also read as they were when published gold was built."""
+        return frozenset(s.identifier for s in self._sources(marts, "before"))
+
+    def _sources(self, marts: Collection[str], name: str) -> list[Any]:
         nodes, sources = self._manifest.nodes, self._manifest.sources
         todo = [key for key, node in nodes.items() if node.resource_type == "model" and node.name in marts]
         seen: set[str] = set()
@@ -54,8 +61,7 @@ class Transform:
             if key not in seen:
                 seen.add(key)
                 todo += nodes[key].depends_on.nodes if key in nodes else []
-        found = (sources[key] for key in seen if key in sources)
-        return frozenset(s.name for s in found if s.source_name == "pinned" and not s.name.startswith("_"))
+        return [sources[key] for key in seen if key in sources and sources[key].source_name == name]
 
     def checksums(self, marts: Collection[str]) -> dict[str, str]:
         """A checksum of each mart's SQL."""

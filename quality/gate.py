@@ -110,6 +110,10 @@ class Gate:
                 return e.ExpectColumnValuesToBeBetween(
                     column=check.columns[0], min_value=check.arguments["value"], **common
                 )
+            case "at_most":
+                return e.ExpectColumnValuesToBeBetween(
+                    column=check.columns[0], max_value=check.arguments["value"], **common
+                )
             case "unique_together":
                 return e.ExpectCompoundColumnsToBeUnique(column_list=list(check.columns), **common)
             case "holds":

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from caudal.lake import Lake
-from quality.marts import Severity
+from quality.marts import Mart, Severity
 
 FOLDER = "_quality"
 
@@ -34,6 +34,17 @@ class Result:
     def blocks(self) -> bool:
         """Whether it keeps gold from being published."""
         return not self.ok and self.severity == "critical"
+
+
+def shape(mart: Mart, kinds: Iterable[tuple[str, str]]) -> Result:
+    """Whether a mart's table (names and Spark types, in order) has exactly the columns that its YAML promises.
+
+    dbt's own enforcement would refuse the columns by which an increment tells a MERGE what to delete.
+    """
+    actual, promised = tuple(kinds), tuple(mart.columns.items())
+    wrong = {name for name, _ in {*actual} ^ {*promised}}
+    detail = f"columns: {', '.join(sorted(wrong))}" if wrong else "" if actual == promised else "order of columns"
+    return Result(mart.name, "gold", "CONTRACT", actual == promised, "critical", None, None, detail)
 
 
 def passed(results: Iterable[Result]) -> bool:

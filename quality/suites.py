@@ -16,7 +16,7 @@ from schemas.contract import Contract
 from schemas.rules import compile_spark
 from schemas.tables import column_of
 
-Kind = Literal["columns", "not_null", "accepted_values", "at_least", "unique_together", "holds"]
+Kind = Literal["columns", "not_null", "accepted_values", "at_least", "at_most", "unique_together", "holds"]
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,11 @@ def _declared(mart: Mart, test: Test) -> Check:
     if test.kind == "at_least":
         value = test.arguments["value"]
         return Check(f"AT_LEAST:{test.column}", "at_least", (test.column,), {"value": value}, test.severity)
+    if test.kind == "at_most":
+        value = test.arguments["value"]
+        return Check(f"AT_MOST:{test.column}", "at_most", (test.column,), {"value": value}, test.severity)
     raise SuiteError(
         f"the gate knows no check {test.kind}",
         where=f"mart {mart.name}",
-        fix="use not_null, accepted_values, at_least or unique_together, or write a singular check in dbt/checks",
+        fix="use not_null, accepted_values, at_least, at_most or unique_together, or a singular check in dbt/checks",
     )

@@ -16,12 +16,12 @@ _REF = re.compile(r"""(?:ref\(\s*['"]|source\(\s*['"]published['"]\s*,\s*['"]pub
 
 
 def touched(dbt: Path, features: Path, contract: Contract, found: Diff) -> dict[str, list[str]]:
-    """In these folders: `models` and `marts` behind the contract's staging model, `columns` {model: …} as
+    """In these folders: `models` and `marts` behind the contract's staging models, `columns` {model: …} as
     `model.column` where a changed column is named, `checks` (rules that change), `features` that read the contract.
     """
     models = {path.stem: path for path in sorted((dbt / "models").rglob("*.sql"))}
     texts = {name: path.read_text(encoding="utf-8") for name, path in models.items()}
-    behind = _behind(f"stg_{contract.table}", texts)
+    behind = _behind(_readers(contract, texts), texts)
     changed = sorted({change.name for change in found.changes if change.kind == "column"})
     return {
         "models": behind,
@@ -32,9 +32,16 @@ def touched(dbt: Path, features: Path, contract: Contract, found: Diff) -> dict[
     }
 
 
-def _behind(start: str, texts: Mapping[str, str]) -> list[str]:
-    """The model and all that refer to it, directly or through others."""
-    found: list[str] = [start] if start in texts else []
+def _readers(contract: Contract, texts: Mapping[str, str]) -> list[str]:
+    """The models that read the contract's tables themselves: staging, and what asks for their earlier state."""
+    staging = (f"stg_{contract.table}", f"stg_{contract.history_table}")
+    before = re.compile(rf"""source\(\s*['"]before['"]\s*,\s*['"]before_{contract.table}['"]""")
+    return [name for name, text in texts.items() if name in staging or before.search(text)]
+
+
+def _behind(readers: Iterable[str], texts: Mapping[str, str]) -> list[str]:
+    """These models and all that refer to them, directly or through others."""
+    found = list(readers)
     for name in found:
         found += [other for other, text in texts.items() if name in _REF.findall(text) and other not in found]
     return found

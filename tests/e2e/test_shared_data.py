@@ -210,6 +210,13 @@ def test_olist_orders_are_in_gold(platform: Install) -> None:
     columns = "count(*) AS n, sum(total) AS paid"
     platform.until(lambda: gold(platform, "fct_orders", columns, SHOP) == expected, "all orders in gold", timeout=240)
     assert gold(platform, "revenue_by_shop", "sum(orders) AS n, sum(total) AS paid", SHOP) == expected
+    lines = {"n": 4_816, "price": Decimal("561560.54")}
+    platform.until(
+        lambda: gold(platform, "fct_order_items", "count(*) AS n, sum(amount) AS price", SHOP) == lines,
+        "all lines in gold",
+        timeout=240,
+    )
+    assert gold(platform, "revenue_hourly", "sum(orders) AS n, sum(total) AS paid", SHOP) == expected
 
 
 @pytest.fixture(scope="module")

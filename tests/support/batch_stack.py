@@ -47,23 +47,30 @@ class BatchStack:
             self._writers[contract] = SilverWriter(self.spark, self.lake, self.catalog[contract])
         return self._writers[contract]
 
+    def history(self, contract: str) -> SilverWriter:
+        """The writer of a contract's history, which is created at first use."""
+        name = f"{contract} history"
+        if name not in self._writers:
+            self._writers[name] = SilverWriter(self.spark, self.lake, self.catalog[contract], history=True)
+        return self._writers[name]
+
     def manifest(self) -> Manifest:
         """What is published; there must be something."""
         found = load_current(self.lake)
         assert found is not None
         return found
 
-    def published(self, mart: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Rows of a mart as readers see them, sorted, by deltalake and without the JVM."""
+    def published(self, mart: str, columns: Sequence[str], tenant: str | None = None) -> list[tuple[Any, ...]]:
+        """Rows of a mart (of all tenants or of one) as readers see them, sorted, by deltalake and without the JVM."""
         import pyarrow
         from deltalake import DeltaTable, QueryBuilder
 
         table = self.manifest().tables[mart]
         opened = DeltaTable(f"{self.lake.uri}/{table.path}", version=table.version)
         listed = ", ".join(f'"{column}"' for column in columns)
-        rows = (
-            QueryBuilder().register("mart", opened).execute(f"select {listed} from mart order by {listed}").read_all()
-        )
+        own = f" where tenant_id = '{tenant}'" if tenant else ""
+        query = f"select {listed} from mart{own} order by {listed}"
+        rows = QueryBuilder().register("mart", opened).execute(query).read_all()
         return [tuple(row.values()) for row in pyarrow.table(rows).to_pylist()]
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:

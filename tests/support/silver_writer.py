@@ -10,16 +10,17 @@ from pyspark.sql import SparkSession
 
 from caudal.lake import Lake
 from schemas.contract import Contract
-from schemas.tables import create_sql, silver_columns, silver_properties
+from schemas.tables import create_sql, history_columns, silver_columns, silver_properties
 
 
 class SilverWriter:
-    """Writes the silver table of one contract; columns that a row does not name are null."""
+    """Writes the silver table of one contract, or its history; columns that a row does not name are null."""
 
-    def __init__(self, spark: SparkSession, lake: Lake, contract: Contract) -> None:
+    def __init__(self, spark: SparkSession, lake: Lake, contract: Contract, *, history: bool = False) -> None:
         self._spark, self._contract = spark, contract
-        self._path = lake.spark_table("silver", contract.table)
-        self._columns = silver_columns(contract)
+        self._path = lake.spark_table("silver", contract.history_table if history else contract.table)
+        self._columns = history_columns(contract) if history else silver_columns(contract)
+        self._key = (*contract.key, contract.event_id) if history else contract.key
         self._version = 0
         self._offset = 0
         spark.sql(create_sql(self._path, self._columns, (), silver_properties(contract)))
@@ -30,9 +31,12 @@ class SilverWriter:
         return self._version
 
     def upsert(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Replace or add rows by the contract's key; the version of the commit."""
+        """Replace or add rows by the contract's key (in a history: and event id); the version of the commit.
+
+        A row that names a `_version` keeps it, as a version does whose time a later change only ended.
+        """
         self._frame(rows).createOrReplaceTempView("rows_to_upsert")
-        same = " and ".join(f"silver.`{name}` = news.`{name}`" for name in self._contract.key)
+        same = " and ".join(f"silver.`{name}` = news.`{name}`" for name in self._key)
         self._spark.sql(
             f"merge into delta.`{self._path}` as silver using rows_to_upsert as news on {same} "
             "when matched then update set * when not matched then insert *"

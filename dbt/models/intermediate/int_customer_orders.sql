@@ -1,11 +1,11 @@
--- What the published orders say about each customer. Amounts are summed in the currency the customer orders in most,
+-- What the orders say about each customer. Amounts are summed in the currency the customer orders in most,
 -- because a sum over currencies means nothing.
 with
 
 orders as (
 
-    select * from {{ source('published', 'published_fct_orders') }}
-    where customer_ref is not null
+    select * from {{ ref('int_orders') }}
+    where has_customer and not is_deleted
 
 ),
 

@@ -24,6 +24,8 @@ final as (
         accounts.balance,
         accounts.credit_limit,
         cast(accounts.balance + coalesce(accounts.credit_limit, 0) as decimal(18, 2)) as available,
+        cast(greatest(-accounts.balance, 0) as decimal(18, 2)) as limit_used,
+        -accounts.balance > coalesce(accounts.credit_limit, 0) as is_over_limit,
 
         -- when
         accounts.opened_at,

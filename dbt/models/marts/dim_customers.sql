@@ -1,4 +1,5 @@
--- Rebuilt whole: a customer changes when any of the orders does, also one that moved to somebody else.
+-- Rebuilt whole: a customer changes when any of the orders does, also one that moved to somebody else, and the masks of
+-- people who are on the erased list now must not outlive this cycle.
 {{ config(materialized='table') }}
 
 with

@@ -30,6 +30,7 @@ final as (
         orders.shipping_city,
         orders.shipping_region,
         orders.shipping_country,
+        {{ region_code('orders.shipping_country', 'orders.shipping_region') }} as region,
 
         -- money
         orders.currency,

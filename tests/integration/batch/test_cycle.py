@@ -20,6 +20,7 @@ from batch.verify import checks
 from caudal.settings import Settings
 from quality import results
 from tests.support.batch_stack import BatchStack, open_stack
+from tests.support.silver_play import Play
 
 pytestmark = [
     pytest.mark.spark,
@@ -66,8 +67,15 @@ def stack(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield opened
 
 
-def test_the_first_cycle_publishes_all_marts(stack: BatchStack) -> None:
+@pytest.fixture(scope="module")
+def play(stack: BatchStack) -> Play:
+    """Rows by chance, of other tenants than the literal ones."""
+    return Play(stack, seed=5)
+
+
+def test_the_first_cycle_publishes_all_marts(stack: BatchStack, play: Play) -> None:
     """Literal silver gives exactly the expected gold, in both groups at once, without the tables that do not exist."""
+    play.turn()
     stack.silver("commerce.order").upsert(
         [
             {**ORDER, "order_id": "1", "total": D("10.00")},
@@ -88,17 +96,23 @@ def test_the_first_cycle_publishes_all_marts(stack: BatchStack) -> None:
     assert [
         ("s1", date(2026, 3, 1), 3, 1, 1, D("22.50"), D("17.00")),
         ("s1", date(2026, 3, 2), 1, 0, 0, D("1.00"), D("1.00")),
-    ] == stack.published("revenue_by_shop", columns)
-    assert [("b1", D("3.50"), "pix")] == stack.published("fct_transactions", ("tenant_id", "amount", "method"))
+    ] == stack.published("revenue_by_shop", columns, "s1")
+    assert [("b1", D("3.50"), "pix")] == stack.published("fct_transactions", ("tenant_id", "amount", "method"), "b1")
     assert stack.published("fct_product_events_daily", ("tenant_id", "tier", "events", "users", "sessions")) == [
         ("t1", "pro", 2, 1, 1)
     ]
     assert stack.published("fct_fraud_decisions", ("outcome", "score")) == [("approve", 0.1)]
-    assert stack.published("dim_accounts", ("account_id",)) == [("a1",), ("a2",)]
+    assert stack.published("dim_accounts", ("account_id",), "b1") == [("a1",), ("a2",)]
     assert [("k1", 3, D("11.00"), "returning")] == stack.published(
-        "dim_customers", ("customer_id", "orders_count", "lifetime_value", "segment")
+        "dim_customers", ("customer_id", "orders_count", "lifetime_value", "segment"), "s1"
     )
-    assert stack.published("fct_refunds", ("refund_id",)) == []
+    assert [("s1", 4, 1, 0.25, D("18.00"))] == stack.published(
+        "dim_shops", ("shop_id", "orders_count", "cancelled_orders", "without_customer_share", "revenue"), "s1"
+    )
+    assert [(date(2026, 3, 1), 1, D("3.50"))] == stack.published(
+        "payments_daily", ("occurred_date", "transactions", "amount"), "b1"
+    )
+    assert stack.published("fct_refunds", ("refund_id",), "s1") == []
 
 
 def test_nothing_runs_while_silver_stands_still(stack: BatchStack) -> None:
@@ -108,8 +122,14 @@ def test_nothing_runs_while_silver_stands_still(stack: BatchStack) -> None:
     assert before == stack.manifest().number
 
 
-def test_an_increment_equals_a_full_refresh(stack: BatchStack) -> None:
-    """Updates, deletes, moved days, late events and new tables give the gold that a rebuild from silver gives."""
+def test_increments_equal_a_full_refresh(stack: BatchStack, play: Play) -> None:
+    """Updates, deletes, moved days, late events and new tables give the gold that a rebuild from silver gives.
+
+    Literal rows say what it is; rows by chance, over several increments, that a rebuild gives the same of all marts.
+    """
+    play.turn()
+    assert [done.group for done in stack.loop.turn()] == ["live", "full"]
+    play.turn()
     stack.silver("commerce.order").upsert(
         [
             {**ORDER, "order_id": "1", "total": D("12.00"), "updated_at": DAY_2},
@@ -142,13 +162,17 @@ def test_an_increment_equals_a_full_refresh(stack: BatchStack) -> None:
     )
     assert [done.group for done in stack.loop.turn()] == ["live", "full"]
     incremental = stack.everything()
+    assert [mart for mart, rows in incremental.items() if not rows] == []
     assert [
         (date(2026, 3, 1), "BRL", 2, D("17.50")),
         (date(2026, 3, 1), "USD", 1, D("2.00")),
         (date(2026, 3, 2), "BRL", 1, D("7.00")),
-    ] == stack.published("revenue_by_shop", ("ordered_date", "currency", "orders", "total"))
-    assert [("a1", D("10.00"))] == stack.published("dim_accounts", ("account_id", "available"))
-    assert [("r1", D("4.00"))] == stack.published("fct_refunds", ("refund_id", "amount"))
+    ] == stack.published("revenue_by_shop", ("ordered_date", "currency", "orders", "total"), "s1")
+    assert [("a1", D("10.00"))] == stack.published("dim_accounts", ("account_id", "available"), "b1")
+    assert [("r1", D("4.00"))] == stack.published("fct_refunds", ("refund_id", "amount"), "s1")
+    assert [(date(2026, 3, 1), "BRL", 1, D("4.00"), 0.5)] == stack.published(
+        "refund_rates", ("ordered_date", "currency", "refunded_orders", "refunded", "refunded_orders_share"), "s1"
+    )[:1]
 
     for group in ("live", "full"):
         cycle.run(stack.loop.tools, stack.loop.work(group, rebuild=True))
@@ -158,7 +182,7 @@ def test_an_increment_equals_a_full_refresh(stack: BatchStack) -> None:
 def test_the_published_versions_are_proved(stack: BatchStack) -> None:
     """Every published table has a record and results of a passed gate."""
     [check] = checks(stack.settings)
-    assert (check.ok, check.examined, check.findings) == (True, 8, ())
+    assert (check.ok, check.examined, check.findings) == (True, 20, ())
 
 
 def test_what_a_killed_cycle_left_is_undone_before_the_next(stack: BatchStack) -> None:
@@ -232,5 +256,5 @@ def test_a_new_contract_gets_source_staging_and_checks_at_once(stack: BatchStack
 def test_dbts_own_unit_tests_pass(stack: BatchStack) -> None:
     """Every mart with logic has unit tests beside it."""
     nodes = stack.loop.tools.transform.test("test_type:unit")
-    assert len(nodes) >= 9
+    assert len(nodes) >= 30
     assert [node.name for node in nodes if node.status != "pass"] == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from caudal.lake import LocalLake
 from quality import results
+from quality.marts import Mart
 from quality.results import Result
 
 GOOD = Result("fct_orders", "gold", "NOT_NULL:tenant_id", True, "critical", 10, 0)
@@ -28,3 +29,17 @@ def test_the_latest_results_are_found_by_group(tmp_path: Path) -> None:
     assert found is not None
     assert (found["cycle"], found["ok"], len(found["results"])) == ("c2", False, 2)
     assert results.latest(lake, "full") is None
+
+
+def test_a_mart_has_the_columns_that_its_yaml_promises() -> None:
+    """Another type, a missing column or another order keeps gold from being published, and the evidence names it."""
+    mart = Mart("m", "live", "", {"a": "string", "n": "bigint"}, ())
+    assert results.shape(mart, [("a", "string"), ("n", "bigint")]).ok
+    for kinds, detail in (
+        ([("a", "string"), ("n", "int")], "columns: n"),
+        ([("a", "string")], "columns: n"),
+        ([("a", "string"), ("n", "bigint"), ("b", "int")], "columns: b"),
+        ([("n", "bigint"), ("a", "string")], "order of columns"),
+    ):
+        found = results.shape(mart, kinds)
+        assert (found.blocks, found.detail) == (True, detail)

@@ -17,8 +17,10 @@ def test_every_mart_compiles() -> None:
     """Each mart has a group, typed columns, a tenant and a suite that checks its columns and its identity."""
     found = marts.read(ROOT / "dbt")
     assert {
-        "dim_accounts", "dim_customers", "fct_fraud_decisions", "fct_orders", "fct_product_events_daily",
-        "fct_refunds", "fct_transactions", "revenue_by_shop",
+        "account_balances_daily", "account_velocity_daily", "cohort_retention", "dim_accounts", "dim_accounts_history",
+        "dim_customers", "dim_products", "dim_shops", "fct_account_changes", "fct_fraud_decisions", "fct_order_items",
+        "fct_orders", "fct_product_events_daily", "fct_refunds", "fct_transactions", "payments_daily", "refund_rates",
+        "regulatory_monthly", "revenue_by_shop", "revenue_hourly",
     } == {mart.name for mart in found}  # fmt: skip
     for mart in found:
         kinds = {check.kind for check in suites.for_mart(mart).checks}
@@ -42,6 +44,13 @@ def test_a_contracts_rules_become_checks_with_their_severity() -> None:
     assert severity["RULE:NO_CUSTOMER"] == "warning"
     assert {f"NOT_NULL:{name}" for name in ("shop_id", "order_id", "event_id", "updated_at")} <= set(severity)
     assert "rule_neg_total" in suite.flags
+
+
+def test_a_range_has_two_ends() -> None:
+    """A bound from above is a check of its own, and may only warn."""
+    shops = next(mart for mart in marts.read(ROOT / "dbt") if mart.name == "dim_shops")
+    [check] = [c for c in suites.for_mart(shops).checks if c.code == "AT_MOST:without_customer_share"]
+    assert (check.kind, check.arguments, check.severity) == ("at_most", {"value": 0.5}, "warning")
 
 
 def test_a_test_that_the_gate_does_not_know_is_refused(tmp_path: Path) -> None:

@@ -33,3 +33,11 @@ def test_rules_and_features_are_named() -> None:
     found = touched(DBT, FEATURES, after, diff(before, after))
     assert (found["features"], found["checks"], found["columns"]) == (["payments"], ["SMALL"], [])
     assert "fct_transactions" in found["marts"]
+
+
+def test_models_behind_a_history_and_an_earlier_state_are_found() -> None:
+    """An account's contract also feeds what is made of its history, an order's what needs to know the old group."""
+    catalog = load_catalog(BUILT_IN_ROOT)
+    account, order = catalog["payments.account"], catalog["commerce.order"]
+    assert {"fct_account_changes", "dim_accounts"} <= set(touched(DBT, FEATURES, account, diff(None, account))["marts"])
+    assert "int_orders_before" in touched(DBT, FEATURES, order, diff(None, order))["models"]
