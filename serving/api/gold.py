@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -76,25 +77,31 @@ class Gold:
 
 
 class Kept(Generic[K, V]):
-    """The latest `most` values by key, made at most once at a time each; safe between threads."""
+    """The latest `most` values by key, each made once; safe between threads."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._values: OrderedDict[K, V] = OrderedDict()
+        self._values: OrderedDict[K, Future[V]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """The kept value, or a made one. Two threads may make the same value; both get a good one."""
+        """The kept value, or a made one. Who asks while another makes it waits; a failure is told to all of them."""
         with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        value = make()
-        with self._lock:
-            self._values[key] = value
+            found = self._values.get(key)
+            mine = found is None
+            if found is None:
+                found = self._values[key] = Future()
+            self._values.move_to_end(key)
             if len(self._values) > self._most:
                 self._values.popitem(last=False)
-        return value
+        if mine:
+            try:
+                found.set_result(make())
+            except BaseException as error:  # noqa: BLE001  whoever waits hears it too
+                with self._lock:
+                    self._values.pop(key, None)
+                found.set_exception(error)
+        return found.result()
 
 
 class Reader:

@@ -2,14 +2,14 @@
 
 Nothing a caller writes enters the text but through `literal`: columns come from the table's own schema, operators,
 functions and buckets from tables below, and values are parsed by the column's type first. Ties of an order are broken
-by all further columns, so that pages neither overlap nor leave gaps.
+by all columns that are shown, so that pages neither overlap nor leave gaps.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -108,7 +108,9 @@ def plan(ask: Ask, columns: Sequence[Column], bounds: Bounds, *, offset: int = 0
         return _aggregate(ask, known, tuple(filters), limit, offset, bounds.cell)
     asked = [_known(name, known) for name in ask.columns] or list(known.values())
     outputs = tuple(Output(c.name, quoted(c.name)) for c in dict.fromkeys(asked))
-    return Query(outputs, tuple(filters), _order(ask.order, known), limit, offset)
+    # rows that are alike in all that is shown may change places; further columns would only have to be read
+    ties = asked if all(c.comparable for c in asked) else known.values()
+    return Query(outputs, tuple(filters), _order(ask.order, known, ties), limit, offset)
 
 
 def quoted(name: str) -> str:
@@ -212,7 +214,7 @@ def _aggregate(
     return Query(
         outputs=tuple(outputs),
         filters=filters,
-        order=_order(ask.order, shown),
+        order=_order(ask.order, shown, shown.values()),
         limit=limit,
         offset=offset,
         groups=tuple(o.sql for o in groups),
@@ -263,14 +265,14 @@ def _known(name: str, known: Mapping[str, Column]) -> Column:
     return known[name]
 
 
-def _order(asked: Sequence[str], known: Mapping[str, Column]) -> tuple[tuple[str, bool], ...]:
+def _order(asked: Sequence[str], known: Mapping[str, Column], ties: Iterable[Column]) -> tuple[tuple[str, bool], ...]:
     order: dict[str, bool] = {}
     for part in asked:
         column = _known(part.removeprefix("-"), known)
         if not column.comparable:
             raise BadQuery("this column has no order", where=column.name)
         order[column.name] = part.startswith("-")
-    for column in known.values():
+    for column in ties:
         if column.comparable:
             order.setdefault(column.name, False)
     return tuple(order.items())

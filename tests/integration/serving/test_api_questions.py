@@ -170,6 +170,7 @@ def test_no_question_breaks_out(site: tuple[Send, Ran]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
 def test_a_hundred_thousand_questions(site: tuple[Send, Ran]) -> None:
     """The same 100,000 times; CAUDAL_TEST_QUESTIONS says otherwise."""
     run(site, int(os.environ.get("CAUDAL_TEST_QUESTIONS", "100000")) * 4 // 9)
