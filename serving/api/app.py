@@ -271,7 +271,12 @@ def build(settings: Settings, metrics: Metrics) -> Mounted:
     def usage(request: Request) -> Response:
         return api.own_usage(request)
 
-    @router.get("/v1/status", tags=["operations"], summary="State of the install (operators)")
+    @router.get(
+        "/v1/status",
+        tags=["operations"],
+        summary="State of the install (operators)",
+        responses=openapi.errors(),
+    )
     def state(request: Request) -> Response:
         return api.status(request)
 

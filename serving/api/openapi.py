@@ -47,6 +47,8 @@ _SAID = {
     "404": "no such object for this token",
     "413": "more than one answer or question may hold",
     "429": "above a rate or quota; see Retry-After",
+    # listed, because FastAPI would else describe a 422 that nobody sends
+    "default": "whatever else went wrong, in the same shape",
     "503": "not published yet, or storage is away; see Retry-After",
 }
 
@@ -54,9 +56,8 @@ _SAID = {
 def errors(*more: str) -> dict[int | str, dict[str, Any]]:
     """The coded answers of a route that needs a token, and `more` statuses."""
     content = {"application/json": {"schema": FACTS}}
-    return {
-        status: {"description": _SAID[status], "content": content} for status in sorted({"401", "403", "429", *more})
-    }
+    statuses = sorted({"401", "403", "429", "default", *more})
+    return {status: {"description": _SAID[status], "content": content} for status in statuses}
 
 
 def page() -> dict[int | str, dict[str, Any]]:
