@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 Role = Literal["ingest", "reader", "scorer", "operator"]
 
@@ -29,6 +29,14 @@ class Principal:
     def may_write(self, contract: str) -> bool:
         """Whether events of this contract may be pushed."""
         return self.role == "ingest" and (not self.contracts or contract in self.contracts)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A token that the store knows, and its end in epoch seconds."""
+
+    principal: Principal
+    expires: float | None
 
 
 class TokenStore:
@@ -87,6 +95,39 @@ class TokenStore:
         """End a token at once."""
         with self._lock:
             self._db.execute("DELETE FROM token WHERE hash = ?", (_hash(plain),))
+
+    def listed(self) -> list[Held]:
+        """Every token that has not expired, without the tokens themselves."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT id, role, tenant, contracts, expires FROM token WHERE expires IS NULL OR expires > ?"
+                " ORDER BY role, tenant, id",
+                (time.time(),),
+            ).fetchall()
+        return [Held(Principal(i, r, t, frozenset(filter(None, c.split(",")))), e) for i, r, t, c, e in rows]
+
+    def rotate(self, id_: str, *, grace_s: float, lifetime_s: float | None = None) -> str | None:
+        """A new token for the same role, tenant and contracts; the old one ends after `grace_s` at the latest.
+
+        None when no live token has that id.
+        """
+        held = next((h for h in self.listed() if h.principal.id == id_), None)
+        if held is None:
+            return None
+        who = held.principal
+        plain = self.issue(cast("Role", who.role), who.tenant, tuple(who.contracts), lifetime_s=lifetime_s)
+        self.end(id_, after_s=grace_s)
+        return plain
+
+    def end(self, id_: str, *, after_s: float = 0.0) -> bool:
+        """End a token by its id, at once or after a while, never later than it would; whether there was one."""
+        with self._lock:
+            ends = time.time() + after_s
+            return bool(
+                self._db.execute(
+                    "UPDATE token SET expires = min(coalesce(expires, ?), ?) WHERE id = ?", (ends, ends, id_)
+                ).rowcount
+            )
 
     def close(self) -> None:
         """Close the file."""

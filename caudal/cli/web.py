@@ -7,7 +7,7 @@ import importlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
-from caudal import log
+from caudal import __version__, log
 from caudal.metrics import Metrics
 from caudal.settings import Settings
 from caudal.web import Mounted
@@ -39,7 +39,7 @@ def build(settings: Settings, metrics: Metrics) -> FastAPI:
             part.close()
 
     # The stock documentation page loads scripts from elsewhere, so it is off; /openapi.json stays.
-    app = FastAPI(title="Caudal", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="Caudal", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     for part in parts:
         app.include_router(part.router)
     return app

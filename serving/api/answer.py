@@ -1,14 +1,43 @@
-"""Rows as JSON: exact numbers stay exact, times are UTC, nothing that JSON lacks gets through."""
+"""Rows as JSON, CSV, Parquet or an Arrow stream.
+
+In JSON exact numbers stay exact, times are UTC, and nothing that JSON lacks gets through.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from io import BytesIO
 from typing import TYPE_CHECKING
+
+from serving.api.ask import Format
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+TYPES: Mapping[Format, str] = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8; header=present",
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.stream",
+}
+
+
+def chosen(asked: Format | None, accept: str) -> Format:
+    """The format that a request names, else the first of its Accept header that there is, else JSON."""
+    if asked is not None:
+        return asked
+    bare: dict[str, Format] = {media.split(";")[0]: name for name, media in TYPES.items()}
+    wanted = (part.split(";")[0].strip().lower() for part in accept.split(","))
+    return next((bare[media] for media in wanted if media in bare), "json")
+
+
+def written(table: pa.Table, form: Format) -> bytes:
+    """The rows as a file of that format; JSON is for `rows`, which goes into an answer's body."""
+    return WRITERS[form](table)
 
 
 def rows(table: pa.Table) -> list[dict[str, object]]:
@@ -38,3 +67,43 @@ def value(found: object) -> object:
                 return {str(k): value(v) for k, v in found}
             return [value(v) for v in found]
     return found
+
+
+def _csv(table: pa.Table) -> bytes:
+    """CSV has no lists or maps: they are JSON in their cell."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            cells = [None if v is None else json.dumps(value(v)) for v in table.column(place).to_pylist()]
+            table = table.set_column(place, field.name, pa.array(cells, pa.string()))
+    out = BytesIO()
+    csv.write_csv(table, out)
+    return out.getvalue()
+
+
+def _parquet(table: pa.Table) -> bytes:
+    from pyarrow import parquet
+
+    out = BytesIO()
+    parquet.write_table(table, out, compression="zstd")
+    return out.getvalue()
+
+
+def _arrow(table: pa.Table) -> bytes:
+    import pyarrow as pa
+
+    out = BytesIO()
+    with pa.ipc.new_stream(out, table.schema) as stream:
+        stream.write_table(table)
+    return out.getvalue()
+
+
+def _json(table: pa.Table) -> bytes:
+    return json.dumps(rows(table)).encode()
+
+
+WRITERS: Mapping[Format, Callable[[pa.Table], bytes]] = {
+    "json": _json, "csv": _csv, "parquet": _parquet, "arrow": _arrow,
+}  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import AsyncIterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from caudal import tokens
 from caudal.errors import TransientError
@@ -16,17 +19,19 @@ from caudal.metrics import Metrics, read_all
 from caudal.settings import Settings
 from caudal.tokens import Principal
 from caudal.web import Mounted
-from serving.api import answer, exposition, status
-from serving.api.admit import Gate
-from serving.api.cursor import Cursors, Place, binding
-from serving.api.errors import BadQuery, NotPublished, NotThere
+from serving.api import exposition, openapi, status
+from serving.api.admit import Gate, Resolver
+from serving.api.ask import Ask, from_body, from_parameters
+from serving.api.errors import NotPublished, TooLarge
 from serving.api.gold import Gold, Mart, Reader
 from serving.api.health import Health, probes
-from serving.api.query import Query, parse
+from serving.api.oidc import Either, OidcSettings, Provider
+from serving.api.pages import Pages, Wanted
 from serving.api.rates import Rates
 from serving.api.route import coded
-from serving.api.scope import select
 from serving.api.settings import ApiSettings
+from serving.api.stream import Streams
+from serving.api.usage import Usage, Used
 
 READERS = ("reader", "operator")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -37,18 +42,53 @@ class Api:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
-        self.limits = settings.section("serving.api", ApiSettings)
+        self.limits = limits = settings.section("serving.api", ApiSettings)
         self.lake = Lake.open(settings)
         self.tokens = tokens.open_store(settings.data_dir)
-        self.gate = Gate(self.tokens, Rates(self.limits.rate_per_s, self.limits.burst))
-        self.reader = Reader(self.lake, groups=self.limits.groups, open_tables=self.limits.open_tables)
-        self.cursors = Cursors(self.limits.cursor_key.get_secret_value())
-        self.health = Health(probes(settings, self.lake, self.limits.probe_s), self.limits.probe_s)
+        self.usage = Usage(settings.data_dir / "usage.sqlite")
+        self.gate = Gate(
+            self._resolver(),
+            Rates(limits.rate_per_s, limits.burst),
+            Rates(limits.tenant_rate_per_s, limits.tenant_burst),
+            self._quota,
+        )
+        self.reader = Reader(self.lake, groups=limits.groups, open_tables=limits.open_tables)
+        self.pages = Pages(self.reader, limits)
+        self.streams = Streams(self.reader, limits)
+        self.health = Health(probes(settings, self.lake, limits.probe_s), limits.probe_s)
 
     def close(self) -> None:
         """Let go of files and threads."""
+        self.streams.close()
         self.health.close()
+        self.usage.close()
         self.tokens.close()
+
+    def _resolver(self) -> Resolver:
+        oidc = self.settings.section("serving.api.oidc", OidcSettings)
+        return Either(self.tokens.resolve, Provider(oidc)) if oidc.issuer else self.tokens
+
+    def _quota(self, tenant: str) -> int:
+        """Seconds until the tenant may ask again; 0 while its day is not used up."""
+        limits = self.limits
+        if not limits.daily_requests and not limits.daily_rows:
+            return 0
+        used = self.usage.today(tenant)
+        over = 0 < limits.daily_requests <= used.requests or 0 < limits.daily_rows <= used.rows
+        return self.usage.seconds_left() if over else 0
+
+    def used(self, tenant: str, answer: Response, seconds: float) -> None:
+        """Count an answer for its tenant."""
+        self.usage.add(
+            tenant,
+            Used(
+                requests=1,
+                refused=int(400 <= answer.status_code < 500),
+                rows=int(answer.headers.get("X-Caudal-Rows", "0")),
+                bytes=int(answer.headers.get("Content-Length", "0")),
+                seconds=seconds,
+            ),
+        )
 
     def marts(self, request: Request) -> Response:
         """List published marts with version, rows and age."""
@@ -70,56 +110,36 @@ class Api:
     def rows(self, request: Request, mart: str) -> Response:
         """One page of a mart: the token's tenant only, from exactly the published version."""
         who = self.gate.admit(request, *READERS)
-        found, now = self.reader.current().mart(mart), time.time()
-        given = list(request.query_params.multi_items())
-        bound = binding(who.tenant, [p for p in given if p[0] not in ("cursor", "limit")])
-        place = Place(found.name, found.path, found.version, found.published_ms, 0, bound, now + self.limits.cursor_s)
-        if text := request.query_params.get("cursor", ""):
-            place = self.cursors.read(text, mart=mart, bound=bound, now=now)
-        etag = found.etag if place.version == found.version else f'W/"{mart}.{place.version}"'
-        if etag in request.headers.get("if-none-match", "").split(", "):
-            return Response(status_code=304, headers={"ETag": etag})
-        table = self.reader.open(place.path, place.version, found.table_id if place.path == found.path else "")
-        query = parse(
-            given, self.reader.columns(table), default_limit=self.limits.default_limit, max_limit=self.limits.max_limit
-        )
-        query = Query(query.columns, query.filters, query.order, query.limit, place.offset)
-        page = answer.rows(select(table, who.tenant, query.sql(extra=1)))
-        following = None
-        if len(page) > query.limit:
-            following = self.cursors.write(
-                Place(
-                    mart,
-                    place.path,
-                    place.version,
-                    place.published_ms,
-                    place.offset + query.limit,
-                    bound,
-                    place.expires,
-                )
-            )
-        body = {
-            "table": mart,
-            "version": place.version,
-            "age_s": status.age_s(place.published_ms, now),
-            "rows": page[: query.limit],
-            "next_cursor": following,
-        }
-        return JSONResponse(body, headers={"ETag": etag})
+        ask = from_parameters(request.query_params.multi_items())
+        return self.pages.page(who, mart, ask, _wanted(request, ask))
 
     def row(self, request: Request, mart: str, column: str, value: str) -> Response:
         """The row of a mart whose column has this value, for example an order by its id; 404 if the tenant has none."""
         who = self.gate.admit(request, *READERS)
-        found, now = self.reader.current().mart(mart), time.time()
-        table = self.reader.open(found.path, found.version, found.table_id)
-        query = parse([(column, value), ("limit", "2")], self.reader.columns(table), default_limit=2, max_limit=2)
-        page = answer.rows(select(table, who.tenant, query.sql()))
-        if not page:
-            raise NotThere
-        if len(page) > 1:
-            raise BadQuery("more than one row has this value", where=column, fix=f"GET /v1/gold/{mart}?{column}=…")
-        body = {"table": mart, "version": found.version, "age_s": status.age_s(found.published_ms, now), "row": page[0]}
-        return JSONResponse(body, headers={"ETag": found.etag})
+        return self.pages.row(who, mart, from_parameters([(f"{column}.eq", value)]))
+
+    async def query(self, request: Request) -> Response:
+        """One page of the mart that the body names. The token is looked at before the body."""
+        who = await run_in_threadpool(self.gate.admit, request, *READERS)
+        mart, ask = from_body(await _read(request, self.limits.max_question_bytes))
+        return await run_in_threadpool(self.pages.page, who, mart, ask, _wanted(request, ask))
+
+    async def stream(self, request: Request, mart: str, most: int | None) -> Response:
+        """The changes of a mart as they are published."""
+        who = await run_in_threadpool(self.gate.admit, request, *READERS)
+        last = request.headers.get("last-event-id", "")
+        events = self.streams.events(who, mart, last, lambda: self.gate.still(request), most or math.inf)
+        # asked for here, so that a refusal is an answer of its own and not the end of a stream
+        first = await anext(events)
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(_bytes(first, events), media_type="text/event-stream", headers=headers)
+
+    def own_usage(self, request: Request) -> Response:
+        """What the token's tenant has asked for, by day, and its limits; an operator sees all tenants."""
+        who = self.gate.admit(request, *READERS)
+        limits = self.limits
+        bounds = {name: getattr(limits, name) for name in ("tenant_rate_per_s", "daily_requests", "daily_rows")}
+        return JSONResponse({"limits": bounds, "days": self.usage.days(who.tenant, 31 if who.tenant else 1000)})
 
     def status(self, request: Request) -> Response:
         """The state of the install: stages, processes, breakers, alarms, quality, gold. Operators only."""
@@ -158,17 +178,23 @@ class Api:
         return PlainTextResponse(page, media_type=exposition.CONTENT_TYPE)
 
 
-# Read by `query.parse`, because every column of the mart is a parameter too.
-PARAMETERS = {
-    "limit": "rows of a page",
-    "cursor": "next_cursor of the page before",
-    "columns": "columns to show, separated by commas",
-    "order": "columns to order by, separated by commas; a leading - turns one around",
-}
+def _wanted(request: Request, ask: Ask) -> Wanted:
+    return Wanted.of(ask, request.headers.get("accept", ""), request.headers.get("if-none-match", ""))
 
 
-def _parameter(name: str, text: str) -> dict[str, object]:
-    return {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+async def _read(request: Request, most: int) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise TooLarge("the question is too large", why=f"more than {most} bytes")
+    return body
+
+
+async def _bytes(first: str, events: AsyncIterator[str]) -> AsyncIterator[bytes]:
+    yield first.encode()
+    async for event in events:
+        yield event.encode()
 
 
 def _served(gold: Gold) -> list[Mart]:
@@ -186,27 +212,71 @@ def about() -> dict[str, str]:
 def build(settings: Settings, metrics: Metrics) -> Mounted:
     """The API's router. Nothing is connected before the first request that needs it."""
     api = Api(settings, metrics)
-    router = APIRouter(route_class=coded(metrics))
+    router = APIRouter(route_class=coded(metrics, api.used))
 
-    @router.get("/v1/gold", tags=["gold"], summary="List published marts")
+    @router.get("/v1/gold", tags=["gold"], summary="List published marts", responses=openapi.errors("503"))
     def marts(request: Request) -> Response:
         return api.marts(request)
 
     @router.get(
         "/v1/gold/{mart}",
         tags=["gold"],
-        summary="A page of a mart",
-        description="Further parameters filter: `column=value`, `column.gte=value` (eq, ne, gt, gte, lt, lte).",
-        openapi_extra={"parameters": [_parameter(name, text) for name, text in PARAMETERS.items()]},
+        summary="A page of a mart, or an aggregate of it",
+        description="Further parameters filter: `column=value`, `column.gte=value` (eq, ne, gt, gte, lt, lte), "
+        "`column.in=a,b`, `column.null=true`.",
+        openapi_extra=openapi.parameters(),
+        responses=openapi.page(),
     )
     def rows(request: Request, mart: str) -> Response:
         return api.rows(request, mart)
 
-    @router.get("/v1/gold/{mart}/{column}/{value}", tags=["gold"], summary="One row by the value of a column")
+    @router.get(
+        "/v1/gold/{mart}/{column}/{value}",
+        tags=["gold"],
+        summary="One row by the value of a column",
+        responses=openapi.errors("400", "404", "503"),
+    )
     def row(request: Request, mart: str, column: str, value: str) -> Response:
         return api.row(request, mart, column, value)
 
-    @router.get("/v1/status", tags=["operations"], summary="State of the install (operators)")
+    @router.post(
+        "/v1/query",
+        tags=["gold"],
+        summary="The same as a structured question",
+        openapi_extra=openapi.body(),
+        responses=openapi.page(),
+    )
+    async def query(request: Request) -> Response:
+        return await api.query(request)
+
+    @router.get(
+        "/v1/stream/{mart}",
+        tags=["gold"],
+        summary="Changes of a mart as server-sent events",
+        description="Events: start, change (rows added and removed), reset (read the pages again), version "
+        "(operators). An event's id is the ETag of the version; `Last-Event-ID` resumes after it.",
+        responses={
+            **openapi.errors("400", "503"),
+            "200": {"description": "events", "content": {"text/event-stream": {}}},
+        },
+    )
+    async def stream(
+        request: Request,
+        mart: str,
+        events: Annotated[int | None, Query(ge=1, description="end the stream after so many events")] = None,
+    ) -> Response:
+        return await api.stream(request, mart, events)
+
+    @router.get("/v1/usage", tags=["operations"], summary="What this tenant has asked for", responses=openapi.errors())
+    def usage(request: Request) -> Response:
+        return api.own_usage(request)
+
+    @router.get(
+        "/v1/status",
+        tags=["operations"],
+        summary="State of the install (operators)",
+        responses=openapi.errors(),
+    )
     def state(request: Request) -> Response:
         return api.status(request)
 

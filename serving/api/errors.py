@@ -5,7 +5,9 @@
     ├── WrongRole           403   the token's role may not use this route
     ├── NotThere            404   no such mart, row or route for this token (other tenants' objects too)
     ├── BadQuery            400   a parameter does not fit; names the nearest that would
-    ├── TooFast             429   above the token's rate
+    ├── TooLarge            413   the question or its answer is above a bound
+    ├── TooFast             429   above the rate of the token or its tenant
+    │   └── OverQuota       429   the tenant's quota of the day is used up
     └── NotPublished        503   gold has not been published yet
 
 The text never repeats a value that the caller or an event wrote, so an error cannot carry a personal value.
@@ -72,15 +74,26 @@ class BadQuery(ApiError):
     code, status = "CDL-BAD-QUERY", 400
 
 
-class TooFast(ApiError):
-    code, status = "CDL-RATE", 429
+class TooLarge(ApiError):
+    code, status = "CDL-TOO-LARGE", 413
 
-    def __init__(self, retry_after: int) -> None:
+
+class TooFast(ApiError):
+    code, status, retryable = "CDL-RATE", 429, True
+
+    def __init__(self, retry_after: int, what: str = "this token asks faster than its rate") -> None:
         super().__init__(
-            "this token asks faster than its rate",
+            what,
             fix=f"wait {retry_after} s",
             headers={"Retry-After": str(retry_after)},
         )
+
+
+class OverQuota(TooFast):
+    code = "CDL-QUOTA"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after, "the tenant's quota of this day is used up")
 
 
 class NotPublished(ApiError):

@@ -18,14 +18,16 @@ from serving.api.errors import ApiError, BadQuery
 
 HEADERS = {
     "Cache-Control": "private, no-cache",
-    "Vary": "Authorization",
+    "Vary": "Authorization, Accept",
     "X-Content-Type-Options": "nosniff",
 }
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Used = Callable[[str, Response, float], None]
+"""Is told of each answer to a tenant: the tenant, the answer, and the seconds that it took."""
 
 
-def coded(metrics: Metrics) -> type[APIRoute]:
-    """A route class that turns errors into coded answers and counts each answer by route and status."""
+def coded(metrics: Metrics, used: Used | None = None) -> type[APIRoute]:
+    """A route class that turns errors into coded answers and counts each answer by route, status and tenant."""
 
     class Coded(APIRoute):
         def get_route_handler(self) -> Handler:
@@ -41,7 +43,11 @@ def coded(metrics: Metrics) -> type[APIRoute]:
                 for name, value in HEADERS.items():
                     response.headers.setdefault(name, value)
                 metrics.count("caudal_api_requests_total", route=route, status=str(response.status_code))
-                metrics.count("caudal_api_seconds_total", time.perf_counter() - started, route=route)
+                took = time.perf_counter() - started
+                metrics.count("caudal_api_seconds_total", took, route=route)
+                tenant = getattr(request.state, "tenant", None)
+                if used is not None and tenant:
+                    used(tenant, response, took)
                 return response
 
             return handle

@@ -22,8 +22,8 @@ from caudal.settings import Settings
 from serving.api.calls import Caller, reach
 from serving.api.errors import NotPublished
 from serving.api.gold import Gold, Mart, Reader
-from serving.api.query import quoted
-from serving.api.scope import TENANT, select
+from serving.api.query import TENANT, quoted
+from serving.api.scope import select
 from serving.api.settings import ApiSettings
 
 # Routes that no description lists: the page, its stream and what belongs to them.
@@ -243,4 +243,5 @@ def _filled(path: str, pair: Pair | None) -> str:
         quote(str(values.get(part[1:-1].split(":")[0], "none")), safe="") if part.startswith("{") else part
         for part in path.split("/")
     ]
-    return "/".join(parts)
+    # a stream that nobody bounds has no end
+    return "/".join(parts) + ("?events=1" if path.startswith("/v1/stream/") else "")

@@ -11,7 +11,7 @@ from caudal.query import Query
 from schemas.tables import PURGED_SQL, RESOLVED_SQL
 from serving.api import answer
 from serving.api.gold import Gold, Reader
-from serving.api.scope import select
+from serving.api.scope import Relation, select
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -115,7 +115,7 @@ class Figures:
             self._log.warning("no figure", figure=name, error=type(error).__name__)
             return None
 
-    def _asked(self, name: str, table: DeltaTable, key: tuple[str, int], sql: str) -> list[dict[str, object]]:
+    def _asked(self, name: str, table: Relation, key: tuple[str, int], sql: str) -> list[dict[str, object]]:
         kept = self._kept.get(name)
         if kept is None or kept[0] != key:
             kept = (key, answer.rows(select(table, None, sql)))

@@ -93,18 +93,18 @@ def test_a_count_of_all_tenants_is_found(published: Settings, monkeypatch: pytes
 
 def test_a_telling_refusal_is_found(published: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A 404 that differs for what exists elsewhere is a leak, though it shows nothing."""
-    from serving.api import app as api
+    from serving.api import pages
     from serving.api.errors import NotThere
 
-    honest = api.select
+    honest = pages.select
 
-    def telling(table: object, tenant: str | None, sql: str) -> object:
-        found = honest(table, tenant, sql)  # type: ignore[arg-type]
+    def telling(table: object, tenant: str | None, sql: str, *bounds: int) -> object:
+        found = honest(table, tenant, sql, *bounds)  # type: ignore[arg-type]
         if found.num_rows == 0 and honest(table, None, sql).num_rows > 0:  # type: ignore[arg-type]
             raise NotThere("this object is somebody else's")
         return found
 
-    monkeypatch.setattr(api, "select", telling)
+    monkeypatch.setattr(pages, "select", telling)
     [check] = verify.checks(published)
     assert not check.ok
     assert any("object shows" in f for f in check.findings)
