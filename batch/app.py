@@ -26,6 +26,8 @@ from caudal.metrics import Metrics
 from caudal.settings import Settings
 from quality.gate import Gate
 from quality.settings import QualitySettings
+from quality.steady import Steady
+from quality.uptime import Watch
 from schemas.distribution import ContractFeed
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     metrics = Metrics("batch", settings.run_dir / "metrics").start()
+    uptime = Watch(Lake.open(settings), settings.run_dir / "metrics", SystemClock()).start()
     feed = ContractFeed(settings)
     try:
         with opened(settings, metrics, stop.is_set) as loop:
@@ -55,6 +58,7 @@ def run(settings: Settings) -> None:
         log.get("batch").info("stopped in the middle of a cycle; the next start takes it back")
     finally:
         feed.close()
+        uptime.stop()
         metrics.stop()
 
 
@@ -88,7 +92,7 @@ def tools(
         heads=Heads(lake),
         catalogue=Catalogue(spark, lake),
         transform=Transform(working_copy(settings), settings.section("batch", BatchSettings).threads),
-        gate=Gate(),
+        gate=Gate(Steady(lake)),
         metrics=metrics,
         alerts=Alerts.open(settings),
         clock=SystemClock(),

@@ -17,7 +17,7 @@ from batch.tools import Tools
 from batch.transform import Node, failed
 from caudal import log
 from caudal.fault import crashpoint
-from quality import results
+from quality import days, results
 from quality.marts import Mart
 from quality.results import Result
 from quality.suites import Suite
@@ -75,6 +75,7 @@ def run(tools: Tools, work: Work) -> Record:
     crashpoint("after-publish")
     done = replace(built, state="published", seconds=watch.seconds)
     record.keep(tools.lake, done)
+    days.add_cycle(tools.lake, work.group, done.started_ms, tools.clock.now_ms(), ok=True)
     return done
 
 

@@ -13,13 +13,15 @@ from batch.errors import BuildFailed, GateFailed
 from batch.pins import NEVER, Pin
 from batch.plan import FULL, LIVE
 from batch.record import Record
-from batch.report import report_failure, report_published
+from batch.report import report_anomalies, report_failure, report_published
 from batch.settings import BatchSettings
 from batch.tools import Tools
 from batch.verify import chain
 from caudal import log
+from privacy import masks
+from quality import days, results, suites
 from quality import marts as mart_files
-from quality import results, suites
+from quality.anomalies.watch import look
 from quality.marts import GROUPS, Mart
 from quality.results import Result
 from quality.settings import QualitySettings
@@ -45,6 +47,7 @@ class Loop:
         self._full_at = time.monotonic()
         self._not_before: dict[str, float] = {}
         self._works: dict[str, Work] = {}
+        self._looked_in: int | None = None
 
     def learn(self, contracts: Iterable[Contract]) -> bool:
         """Take in new or changed contracts: sources, staging and suites follow at once. True when anything changed.
@@ -65,7 +68,7 @@ class Loop:
             return False
         found = mart_files.read(self._copy)
         self.tools.transform.parse()
-        self._suites = suites.for_all(self._contracts.values(), found)
+        self._suites = suites.for_all(self._contracts.values(), found, masks.forms())
         manifest = load_current(self.tools.lake)
         pinned = self.tools.heads.look(self._contracts.values())
         before = {table.name: Pin(table.name, NEVER) for table in pins.replaced(self._contracts.values())}
@@ -107,6 +110,9 @@ class Loop:
         """Run the marts' suites on the published versions, outside any cycle."""
         manifest = load_current(self.tools.lake)
         found: list[Result] = []
+        # Relationships look into marts of their own group.
+        for mart in manifest.tables if manifest else ():
+            self.tools.catalogue.attach(mart)
         for mart, table in (manifest.tables if manifest else {}).items():
             frame = self.tools.catalogue.at(mart, table.version)
             found += self.tools.gate.run(self._suites[f"gold.{mart}"], frame, table.rows)
@@ -139,19 +145,35 @@ class Loop:
     def _run(self, group: str, why: str) -> Record | None:
         _log.info("cycle begins", group=group, why=why)
         previous = _published(load_current(self.tools.lake), group) or {}
+        started_ms = self.tools.clock.now_ms()
         try:
             done = cycle.run(self.tools, self._works[group])
         except (GateFailed, BuildFailed) as error:
             self._not_before[group] = time.monotonic() + RETRY_S
             report_failure(self.tools, group, error)
+            days.add_cycle(self.tools.lake, group, started_ms, self.tools.clock.now_ms(), ok=False)
             return None
         if group == LIVE:
             self._live_since_full += 1
         else:
             self._live_since_full, self._full_at = 0, time.monotonic()
             self._prune()
+            self._unusual()
         report_published(self.tools, done, self._works[group], previous)
         return done
+
+    def _unusual(self) -> None:
+        """Once an hour: is the input as usual? Whatever goes wrong with that is no reason to stop cycles."""
+        now = self.tools.clock.now()
+        if now.hour == self._looked_in:
+            return
+        self._looked_in = now.hour
+        try:
+            found, looked = look(self.tools.lake, self._contracts.values(), now, self._quality.holidays, since_hours=1)
+        except Exception as error:  # noqa: BLE001
+            _log.warning("nobody knows whether the input is as usual", why=type(error).__name__)
+            return
+        report_anomalies(self.tools, found, looked)
 
     def _prune(self) -> None:
         manifest = load_current(self.tools.lake)

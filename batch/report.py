@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
@@ -11,6 +11,7 @@ from batch.plan import LIVE
 from batch.record import Record
 from batch.tools import Tools
 from caudal import log
+from quality.anomalies.detect import Anomaly
 
 _log = log.get("batch")
 
@@ -47,6 +48,22 @@ def report_failure(tools: Tools, group: str, error: GateFailed | BuildFailed) ->
     tools.metrics.count("caudal_cycles_total", group=group, verdict="failed")
     _log.error("not published", group=group, **error.facts())
     tools.alerts.raise_(error.code, error.what, f"gold-{group}", failed=list(names))
+
+
+def report_anomalies(tools: Tools, found: Iterable[Anomaly], looked: int) -> None:
+    """Count and raise an alarm for each table and signal that was not as usual in the last hour."""
+    tools.metrics.gauge("caudal_anomaly_series", looked)
+    for one in found:
+        tools.metrics.count("caudal_anomalies_total", table=one.table)
+        tools.alerts.raise_(
+            "CDL-ANOMALY",
+            f"{one.signal} of {one.table} is not as usual",
+            f"anomaly-{one.table}-{one.signal}",
+            table=one.table,
+            signal=one.signal,
+            began=one.began,
+            deviations=round(one.score, 1),
+        )
 
 
 def _ages(tools: Tools, done: Record, work: Work, previous: Mapping[str, int]) -> None:

@@ -166,3 +166,8 @@ def mask_sql(cls: str, column: str) -> str:
     """
     form = CLASSES[cls].form
     return f"CASE WHEN {column} IS NULL OR {column} RLIKE '{form}' THEN {column} ELSE '{HIDDEN}' END"
+
+
+def forms() -> dict[str, str]:
+    """The exact form of each class's masks, as a pattern that Java and Python read alike."""
+    return {name: one.form for name, one in CLASSES.items()}

@@ -1,7 +1,7 @@
 """The gate: each suite as a Great Expectations checkpoint on a Spark frame; the verdict is the checkpoint's own.
 
-Results carry counts only: no sample of a failing row is ever collected. Expectations are made once and held; a frame
-is handed to them at each run.
+Results carry counts and aggregates; of failing rows only their identity is collected, and few of them. Expectations
+are made once and held; a frame, and the bounds that move, are handed to them at each run.
 """
 
 from __future__ import annotations
@@ -9,29 +9,27 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from quality import evidence
 from quality.results import Result
+from quality.steady import Bounds, Steady
 from quality.suites import Check, Suite
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# A verdict for each check in one pass of the table; asking for more costs a query for each check.
-VERDICTS: dict[str, object] = {"result_format": "BOOLEAN_ONLY"}
-# Counts for the evidence of a failure, but neither samples nor the query that would find them.
-COUNTS: dict[str, object] = {
-    "result_format": "BASIC",
-    "partial_unexpected_count": 0,
-    "include_unexpected_rows": False,
-    "return_unexpected_index_query": False,
-}
+# Every measure's number, all from one query.
+NUMBERS = {"result_format": "BASIC"}
+OPEN: Bounds = (None, None)
 
 
 class Gate:
-    """A held Great Expectations context with one checkpoint a suite."""
+    """A held Great Expectations context with one checkpoint a suite. `steady` knows what moving measures were."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady: Steady | None = None) -> None:
         # Read by the library when it is imported.
         os.environ["GX_ANALYTICS_ENABLED"] = "false"
         with warnings.catch_warnings():
@@ -40,38 +38,47 @@ class Gate:
             import great_expectations as gx
             from great_expectations.data_context.types.base import ProgressBarsConfig
 
+            from quality.expectations import ExpectMeasureToBeBetween
+
         # This one sets its own level and tells of a temporary folder.
         for name in ("great_expectations", "great_expectations.data_context.types.base"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        self._gx = gx
+        self._gx, self._measure, self._steady = gx, ExpectMeasureToBeBetween, steady
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         # The frames are small slices of tables, looked at once: caching them would only fill the heap.
         self._source = self._context.data_sources.add_spark("lake", persist=False)
-        self._held: dict[str, tuple[Suite, tuple[Any, Any]]] = {}
+        self._held: dict[str, tuple[Suite, Any]] = {}
         self._made = 0
 
     def run(self, suite: Suite, frame: DataFrame, rows: int | None = None) -> tuple[Result, ...]:
-        """Run one suite on one frame of `rows` rows (None: not known). Failing rows are counted when a check failed.
+        """Run one suite on one frame of `rows` rows (None: not known), in one pass, and name some rows of a failure.
 
         A check that breaks counts as failed, and says so.
         """
-        checked = frame
-        if suite.flags:
-            checked = frame.selectExpr(*(f"{sql} as {name}" for name, sql in suite.flags.items()))
-        quick, counting = self._checkpoints(suite)
-        outcome = quick.run(batch_parameters={"dataframe": checked})
-        if not outcome.success:
-            outcome = counting.run(batch_parameters={"dataframe": checked})
+        checked = frame.selectExpr("*", *(f"{sql} as `{name}`" for name, sql in suite.flags.items()))
+        moving = {check.code: self._bounds(suite, check) for check in suite.checks if check.moving}
+        outcome = self._checkpoint(suite).run(
+            batch_parameters={"dataframe": checked}, expectation_parameters=_parameters(suite, moving)
+        )
         [validated] = outcome.run_results.values()
         by_code = {item.expectation_config.meta["code"]: item for item in validated.results}
-        results = tuple(_result(suite, check, by_code.get(check.code), rows) for check in suite.checks)
-        if bool(outcome.success) != all(result.ok for result in results):
+        counted = by_code["ROWS"].result.get("observed_value") if "ROWS" in by_code else rows
+        found = tuple(
+            _result(suite, check, by_code.get(check.code), counted, moving.get(check.code, OPEN))
+            for check in suite.checks
+        )
+        if bool(outcome.success) != all(result.ok for result in found):
             raise AssertionError(f"suite {suite.name}: the checkpoint and its results disagree")
-        return results
+        return evidence.attach(suite, checked, found)
 
-    def _checkpoints(self, suite: Suite) -> tuple[Any, Any]:
-        """The suite's two checkpoints: for the verdict, and for the counts of a failure."""
+    def _bounds(self, suite: Suite, check: Check) -> Bounds:
+        """The fixed bounds, made narrower by those that follow from the measure's past."""
+        low, high = self._steady.bounds(f"{suite.name}:{check.code}", check.moving) if self._steady else OPEN
+        lows, highs = ([one for one in pair if one is not None] for pair in ((low, check.low), (high, check.high)))
+        return max(lows, default=None), min(highs, default=None)
+
+    def _checkpoint(self, suite: Suite) -> Any:
         held = self._held.get(suite.name)
         if held is not None and held[0] == suite:
             return held[1]
@@ -81,60 +88,66 @@ class Gate:
         name = f"{suite.name}#{self._made}"
         batch = self._source.add_dataframe_asset(name=name).add_batch_definition_whole_dataframe("frame")
         expectations = self._context.suites.add(
-            gx.ExpectationSuite(name=name, expectations=[self._expectation(check) for check in suite.checks])
+            gx.ExpectationSuite(name=name, expectations=[self._expectation(suite, check) for check in suite.checks])
         )
         validation = self._context.validation_definitions.add(
             gx.ValidationDefinition(name=name, data=batch, suite=expectations)
         )
-        made = [
-            self._context.checkpoints.add(
-                gx.Checkpoint(name=f"{name}:{kind}", validation_definitions=[validation], result_format=wanted)
-            )
-            for kind, wanted in (("verdicts", VERDICTS), ("counts", COUNTS))
-        ]
-        self._held[suite.name] = (suite, (made[0], made[1]))
-        return made[0], made[1]
+        made = self._context.checkpoints.add(
+            gx.Checkpoint(name=name, validation_definitions=[validation], result_format=NUMBERS)
+        )
+        self._held[suite.name] = (suite, made)
+        return made
 
-    def _expectation(self, check: Check) -> Any:
-        e = self._gx.expectations
+    def _expectation(self, suite: Suite, check: Check) -> Any:
         common: dict[str, Any] = {"meta": {"code": check.code}, "severity": check.severity}
-        match check.kind:
-            case "columns":
-                return e.ExpectTableColumnsToMatchOrderedList(column_list=list(check.arguments["names"]), **common)
-            case "not_null":
-                return e.ExpectColumnValuesToNotBeNull(column=check.columns[0], **common)
-            case "accepted_values":
-                values = list(check.arguments["values"])
-                return e.ExpectColumnValuesToBeInSet(column=check.columns[0], value_set=values, **common)
-            case "at_least":
-                return e.ExpectColumnValuesToBeBetween(
-                    column=check.columns[0], min_value=check.arguments["value"], **common
-                )
-            case "at_most":
-                return e.ExpectColumnValuesToBeBetween(
-                    column=check.columns[0], max_value=check.arguments["value"], **common
-                )
-            case "unique_together":
-                return e.ExpectCompoundColumnsToBeUnique(column_list=list(check.columns), **common)
-            case "holds":
-                return e.ExpectColumnValuesToBeInSet(column=check.columns[0], value_set=[True], **common)
+        if check.unit == "columns":
+            names = [*suite.columns, *suite.flags]
+            return self._gx.expectations.ExpectTableColumnsToMatchOrderedList(column_list=names, **common)
+        low: Any = {"$PARAMETER": f"low_{_place(suite, check)}"} if check.moving else check.low
+        high: Any = {"$PARAMETER": f"high_{_place(suite, check)}"} if check.moving else check.high
+        return self._measure(measure=check.measure, min_value=low, max_value=high, **common)
 
 
-def _result(suite: Suite, check: Check, item: Any, rows: int | None) -> Result:
+def _place(suite: Suite, check: Check) -> int:
+    """The check's number in its suite: a code holds signs that a parameter's name may not."""
+    return suite.checks.index(check)
+
+
+def _parameters(suite: Suite, moving: Mapping[str, Bounds]) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for check in suite.checks:
+        if check.code in moving:
+            low, high = moving[check.code]
+            found |= {f"low_{_place(suite, check)}": low, f"high_{_place(suite, check)}": high}
+    return found
+
+
+def _result(suite: Suite, check: Check, item: Any, rows: int | None, moving: Bounds) -> Result:
+    low, high = moving if check.moving else (check.low, check.high)
+    result = Result(
+        table=suite.table,
+        layer=suite.layer,
+        code=check.code,
+        ok=item is not None and bool(item.success),
+        severity=check.severity,
+        checked=None if rows is None else int(rows),
+        failing=None,
+        unit=check.unit,
+        low=low,
+        high=high,
+    )
     if item is None:
-        return Result(suite.table, suite.layer, check.code, False, check.severity, rows, None, "the check did not run")
-    found = item.result or {}
+        return replace(result, detail="the check did not run")
     raised = item.exception_info or {}
     broken = bool(raised.get("raised_exception")) or any(
         isinstance(value, dict) and value.get("raised_exception") for value in raised.values()
     )
-    return Result(
-        suite.table,
-        suite.layer,
-        check.code,
-        bool(item.success),
-        check.severity,
-        rows if rows is not None else found.get("element_count"),
-        0 if item.success else found.get("unexpected_count"),
-        "the check could not be evaluated" if broken else "",
-    )
+    if broken:
+        return replace(result, detail="the check could not be evaluated")
+    number = (item.result or {}).get("observed_value")
+    if check.unit == "columns":
+        return replace(result, failing=0 if result.ok else None)
+    if check.unit == "rows":
+        return replace(result, failing=None if number is None else int(number))
+    return replace(result, observed=number)

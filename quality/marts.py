@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,13 +32,14 @@ class Test:
 
 @dataclass(frozen=True)
 class Mart:
-    """One mart. `columns` maps names to Spark types in the mart's order."""
+    """One mart. `columns` maps names to Spark types in the mart's order; `deadline_s` is the promise, if it has one."""
 
     name: str
     group: str
     description: str
     columns: Mapping[str, str]
     tests: tuple[Test, ...]
+    deadline_s: float | None = None
 
     def nulls(self) -> str:
         """A select list of typed nulls: the mart's shape without a row."""
@@ -69,7 +71,21 @@ def _mart(path: Path, model: Mapping[str, Any]) -> Mart:
             raise SuiteError(f"column {column.get('name')} of mart {name} has no data_type", where=path.name)
         columns[column["name"]] = str(column["data_type"])
         tests += [_test(path, test, column["name"]) for test in column.get("data_tests", [])]
-    return Mart(name, groups[0], str(model.get("description", "")), columns, tuple(tests))
+    return Mart(name, groups[0], str(model.get("description", "")), columns, tuple(tests), _deadline(path, model))
+
+
+def _deadline(path: Path, model: Mapping[str, Any]) -> float | None:
+    """`config: {meta: {available_by: "06:00"}}` as seconds after midnight."""
+    given = model.get("config", {}).get("meta", {}).get("available_by")
+    if given is None:
+        return None
+    try:
+        at = time.fromisoformat(str(given))
+    except ValueError:
+        raise SuiteError(
+            f"mart {model.get('name')} is promised by a time that is none", where=path.name, fix='available_by: "06:00"'
+        ) from None
+    return at.hour * 3600.0 + at.minute * 60 + at.second
 
 
 def _test(path: Path, test: str | Mapping[str, Any], column: str) -> Test:

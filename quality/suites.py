@@ -1,106 +1,89 @@
 """Checks compiled from contracts and from the marts' YAML. Pure values; `gate` turns them into expectations.
 
-Column checks become aggregates over one pass of a table. A contract's row rules are compiled to Spark by `schemas` and
-become flag columns of the frame that the gate looks at, so that rules of any form cost the same one pass.
+Every check is one SQL aggregate with bounds, so that all checks of a table cost one pass of it. A contract's row rules
+are compiled to Spark by `schemas`, so that rules of any form cost the same one pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from quality.errors import SuiteError
-from quality.marts import Mart, Severity, Test
+from quality.marts import Mart, Severity
 from schemas.contract import Contract
-from schemas.rules import compile_spark
-from schemas.tables import column_of
 
-Kind = Literal["columns", "not_null", "accepted_values", "at_least", "at_most", "unique_together", "holds"]
+Unit = Literal["rows", "share", "value", "columns"]
+"""What a check's number counts: rows that fail (none may), a share of rows, a value of its own, or columns."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one table. `code` is stable and names what it is about: `NOT_NULL:tenant_id`, `RULE:NEG_TOTAL`."""
+    """One check of one table: `measure`, an SQL aggregate, lies between `low` and `high`.
+
+    `code` is stable and names what it is about: `NOT_NULL:tenant_id`, `RULE:NEG_TOTAL`. `failing` is an SQL condition
+    that finds the rows which broke it, `keys` the columns that may not repeat; both only for the evidence. `moving` is
+    the number of deviations that the measure may lie away from its own past; 0: its past does not matter.
+    """
 
     code: str
-    kind: Kind
-    columns: tuple[str, ...] = ()
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    unit: Unit
+    measure: str = ""
+    low: float | None = None
+    high: float | None = None
     severity: Severity = "critical"
+    failing: str = ""
+    keys: tuple[str, ...] = ()
+    moving: float = 0.0
 
 
 @dataclass(frozen=True)
 class Suite:
-    """All checks of one table. `flags` are Spark expressions by name: columns that the checked frame gets besides."""
+    """All checks of one table.
+
+    `columns` are those that the table has, in order (none: not checked). `flags` are Spark expressions by name that the
+    checked frame gets as columns, for what an aggregate cannot ask. `identity` are the columns that name a row.
+    """
 
     layer: Literal["gold", "silver"]
     table: str
     checks: tuple[Check, ...]
+    columns: tuple[str, ...] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
+    identity: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return f"{self.layer}.{self.table}"
 
 
-def for_mart(mart: Mart) -> Suite:
-    """The suite of a mart: its columns in order, and its declared tests.
+def rows(code: str, condition: str, severity: Severity = "critical", share: float = 1.0) -> Check:
+    """The condition holds in every row, or in at least this share of them. An unknown (null) condition has failed."""
+    failing = f"not coalesce({condition}, false)"
+    if share >= 1.0:
+        return Check(code, "rows", f"count_if({failing})", high=0, severity=severity, failing=failing)
+    measure = f"1 - avg(cast({failing} as int))"
+    return Check(code, "share", measure, low=share, severity=severity, failing=failing)
+
+
+def unique(columns: tuple[str, ...], severity: Severity = "critical") -> Check:
+    """The columns identify a row; null counts as a value."""
+    listed = ", ".join(f"`{column}`" for column in columns)
+    measure = f"count(*) - count(distinct struct({listed}))"
+    return Check(f"UNIQUE:{'+'.join(columns)}", "rows", measure, high=0, severity=severity, keys=columns)
+
+
+def for_all(
+    contracts: Iterable[Contract], marts: Iterable[Mart], masks: Mapping[str, str] | None = None
+) -> dict[str, Suite]:
+    """All suites by `layer.table`; `masks` are the forms of masks by class.
 
     Raises SuiteError for a test that cannot be compiled.
     """
-    checks = [
-        Check("COLUMNS", "columns", arguments={"names": tuple(mart.columns)}),
-        *(_declared(mart, test) for test in mart.tests),
-    ]
-    return Suite("gold", mart.name, tuple(checks))
+    from quality.compile_contract import for_contract
+    from quality.compile_mart import for_mart
 
-
-def for_contract(contract: Contract) -> Suite:
-    """The suite of what a cycle takes from a silver table: identity is there, and every row rule holds."""
-    needed = dict.fromkeys((contract.tenant, contract.event_id, *contract.key, contract.event_time))
-    checks: list[Check] = []
-    flags: dict[str, str] = {}
-    for name in needed:
-        column = column_of(contract, name)
-        flags[f"has_{name}"] = f"`{column}` is not null"
-        checks.append(Check(f"NOT_NULL:{name}", "holds", (f"has_{name}",)))
-    for rule in contract.quality:
-        flag = f"rule_{rule.code.lower()}"
-        flags[flag] = compile_spark(rule, contract)
-        severity: Severity = "critical" if rule.on_fail == "reject" else "warning"
-        checks.append(Check(f"RULE:{rule.code}", "holds", (flag,), severity=severity))
-    return Suite("silver", contract.table, tuple(checks), flags)
-
-
-def for_all(contracts: Iterable[Contract], marts: Iterable[Mart]) -> dict[str, Suite]:
-    """All suites by `layer.table`."""
-    suites = [*(for_contract(contract) for contract in contracts), *(for_mart(mart) for mart in marts)]
+    listed = list(marts)
+    groups = {mart.name: mart.group for mart in listed}
+    suites = [*(for_contract(contract, masks) for contract in contracts), *(for_mart(mart, groups) for mart in listed)]
     return {suite.name: suite for suite in suites}
-
-
-def _declared(mart: Mart, test: Test) -> Check:
-    if test.kind == "unique_together":
-        columns = tuple(test.arguments["columns"])
-        return Check(f"UNIQUE:{'+'.join(columns)}", "unique_together", columns, severity=test.severity)
-    if test.kind == "not_null":
-        return Check(f"NOT_NULL:{test.column}", "not_null", (test.column,), severity=test.severity)
-    if test.kind == "accepted_values":
-        return Check(
-            f"ACCEPTED:{test.column}",
-            "accepted_values",
-            (test.column,),
-            {"values": tuple(test.arguments["values"])},
-            test.severity,
-        )
-    if test.kind == "at_least":
-        value = test.arguments["value"]
-        return Check(f"AT_LEAST:{test.column}", "at_least", (test.column,), {"value": value}, test.severity)
-    if test.kind == "at_most":
-        value = test.arguments["value"]
-        return Check(f"AT_MOST:{test.column}", "at_most", (test.column,), {"value": value}, test.severity)
-    raise SuiteError(
-        f"the gate knows no check {test.kind}",
-        where=f"mart {mart.name}",
-        fix="use not_null, accepted_values, at_least, at_most or unique_together, or a singular check in dbt/checks",
-    )

@@ -42,6 +42,26 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Bounds of one number over the rows that a cycle takes from silver; the names are ODCS's where it has them.
+
+    `metric` is rowCount, mean, nulls (share), known (share of values that `of`, `domain.event.field`, has too), or a
+    quantile such as p95. `steady` is how many deviations it may lie away from its own past; 0: as far as it likes.
+    Fewer than `min_rows` rows say nothing, save about their number.
+    """
+
+    code: str
+    metric: str
+    field: str = ""
+    low: float | None = None
+    high: float | None = None
+    steady: float = 0.0
+    of: str = ""
+    min_rows: int = 100
+    on_fail: Literal["reject", "warn"] = "warn"
+
+
+@dataclass(frozen=True)
 class Evolution:
     """How versions may differ (one of the registry's seven levels), and what becomes of records that do not fit."""
 
@@ -106,6 +126,8 @@ class Contract:
     quality: tuple[Rule, ...]
     sla: tuple[SlaProperty, ...]
     retention: Retention
+    measures: tuple[Measure, ...] = ()
+    """Those entries of `quality` that bound a number and not a row."""
     draft: bool = False
     """Linted like any other, but released by nobody except an `apply` that names it."""
     ignore_null_updates: bool = False
@@ -126,7 +148,11 @@ class Contract:
     @property
     def freshness_s(self) -> float | None:
         """Seconds within which an event is to be in silver; None when nothing is promised."""
-        found = next((item for item in self.sla if item.property == "freshness"), None)
+        return self.promised_s("freshness")
+
+    def promised_s(self, name: str) -> float | None:
+        """Seconds that a service level promises (`latency`, `timeOfAvailability`, …); None when nothing is promised."""
+        found = next((item for item in self.sla if item.property == name), None)
         unit = _SECONDS.get(found.unit) if found else None
         return found.value * unit if found and unit else None
 

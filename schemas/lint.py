@@ -40,7 +40,7 @@ class Finding:
 
 def lint(contract: Contract, released: Contract | None = None) -> list[Finding]:
     """All findings, errors first. `released` is the form that running stages hold; it may grow, never change."""
-    from schemas import lint_columns, lint_identity, lint_pii, lint_release, lint_types
+    from schemas import lint_columns, lint_identity, lint_measures, lint_pii, lint_release, lint_types
 
     found = [
         *lint_types.findings(contract),
@@ -48,6 +48,7 @@ def lint(contract: Contract, released: Contract | None = None) -> list[Finding]:
         *lint_columns.findings(contract),
         *lint_pii.findings(contract),
         *_rules(contract),
+        *lint_measures.findings(contract),
         *_wire_files(contract),
         *lint_release.findings(contract, released),
     ]

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from schemas import duration, rules, sparktype, tables
+from schemas import duration, read_quality, rules, sparktype, tables
 from schemas.avro import validate
-from schemas.contract import Contract, Rule, is_nullable
+from schemas.contract import Contract, Measure, Rule, is_nullable
 from schemas.sparktype import Array, Map, SparkType, Struct
 
 API_VERSION = "v3.1.0"
@@ -61,8 +61,10 @@ def _object(contract: Contract) -> dict[str, Any]:
         "description": contract.latest.avsc.get("doc", contract.description),
         "properties": [_property(contract, item, names, space) for item in contract.latest.avsc["fields"]],
     }
-    if contract.quality:
-        found["quality"] = [_quality(rule, contract) for rule in contract.quality]
+    quality = [_quality(rule, contract) for rule in contract.quality]
+    quality += [_measure(measure) for measure in contract.measures]
+    if quality:
+        found["quality"] = quality
     return found
 
 
@@ -116,6 +118,23 @@ def _quality(rule: Rule, contract: Contract) -> dict[str, Any]:
         "mustBe": 0,
         "severity": "error" if rule.on_fail == "reject" else "warning",
         "description": rule.rule,
+    }
+
+
+def _measure(measure: Measure) -> dict[str, Any]:
+    """Only the number of rows is a metric of the standard's own library; the rest is a rule of a named engine."""
+    severity = "error" if measure.on_fail == "reject" else "warning"
+    if measure.metric == "rowCount":
+        names = {"mustBeGreaterOrEqualTo": measure.low, "mustBeLessOrEqualTo": measure.high}
+        bounds = {name: value for name, value in names.items() if value is not None}
+        if len(bounds) == 1:
+            return {"name": measure.code, "type": "library", "metric": "rowCount", "severity": severity, **bounds}
+    return {
+        "name": measure.code,
+        "type": "custom",
+        "engine": "caudal",
+        "implementation": yaml.safe_dump(read_quality.record(measure), sort_keys=False),
+        "severity": severity,
     }
 
 

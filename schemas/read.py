@@ -5,15 +5,14 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, get_args
 
-from schemas import duration
+from schemas import duration, read_quality
 from schemas.compare import Level
-from schemas.contract import MODES, Contract, Evolution, Retention, Rule, SlaProperty, Subject
+from schemas.contract import MODES, Contract, Evolution, Retention, SlaProperty, Subject
 from schemas.document import Document, Place, nearest
 
 LEVELS: tuple[str, ...] = get_args(Level)
 COLUMN_LISTS = ("except_column_list", "track_history_column_list", "track_history_except_column_list")
 _ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-_RULE_CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 _REQUIRED = ("id", "description", "owner", "mode", "event_id", "event_time", "tenant")
 _OPTIONAL = (
     "key", "sequence", "subject", "refs", "lateness", "evolution", "ingress", "history",
@@ -55,7 +54,8 @@ def contract(doc: Document) -> Contract:
         except_column_list=doc.names("except_column_list"),
         track_history_column_list=doc.names("track_history_column_list"),
         track_history_except_column_list=doc.names("track_history_except_column_list"),
-        quality=_rules(doc),
+        quality=read_quality.rules(doc),
+        measures=read_quality.measures(doc),
         sla=_sla(doc),
         retention=_retention(doc),
         draft=doc.choice(("status",), ("draft", "active"), "active") == "draft",
@@ -84,27 +84,6 @@ def _evolution(doc: Document) -> Evolution:
         doc.choice(("evolution", "compatibility"), LEVELS, "BACKWARD_TRANSITIVE"),
         doc.choice(("evolution", "on_incompatible"), ("dead_letter", "pause"), "dead_letter"),
     )
-
-
-def _rules(doc: Document) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
-    for index in range(len(doc.list("quality"))):
-        place = ("quality", index)
-        doc.check_keys(place, ("code", "rule"), ("on_fail", "nulls"))
-        code = doc.text(*place, "code")
-        if not _RULE_CODE.fullmatch(code) or code in {rule.code for rule in rules}:
-            raise doc.error(
-                "RULE", f"`{code}` is no code of its own", (*place, "code"), fix="use A-Z, 0-9 and _, each code once"
-            )
-        rules.append(
-            Rule(
-                code,
-                doc.text(*place, "rule"),
-                doc.choice((*place, "on_fail"), ("reject", "warn"), "reject"),
-                doc.choice((*place, "nulls"), ("pass", "fail"), "pass"),
-            )
-        )
-    return tuple(rules)
 
 
 def _sla(doc: Document) -> tuple[SlaProperty, ...]:
@@ -137,6 +116,7 @@ def check_mentions(doc: Document, contract: Contract) -> None:
         mentioned += [(("subject", "by", i), name) for i, name in enumerate(contract.subject.by)]
         if contract.subject.ref_field is not None:
             mentioned.append((("subject", "from"), contract.subject.ref_field))
+    mentioned += read_quality.mentions(doc)
     for place, name in mentioned:
         if name not in known:
             raise doc.error(
@@ -168,7 +148,7 @@ def record(contract: Contract) -> dict[str, Any]:
         "history": contract.history,
         "ignore_null_updates": contract.ignore_null_updates,
         **{name: list(getattr(contract, name)) for name in COLUMN_LISTS},
-        "quality": [asdict(rule) for rule in contract.quality],
+        "quality": [*map(asdict, contract.quality), *map(read_quality.record, contract.measures)],
         "slaProperties": [asdict(item) for item in contract.sla],
         "retention": {
             "topic": duration.render(contract.retention.topic),

@@ -103,7 +103,7 @@ def test_export_speaks_odcs(name: str) -> None:
     assert {"apiVersion", "kind", "id", "version", "status", "schema"} <= set(document)
     (schema,) = document["schema"]
     assert [p["name"] for p in schema["properties"]] == [f["name"] for f in contract.latest.avsc["fields"]]
-    assert len(schema.get("quality", [])) == len(contract.quality)
+    assert len(schema.get("quality", [])) == len(contract.quality) + len(contract.measures)
     personal = {p["name"] for p in schema["properties"] if p.get("classification") == "restricted"}
     assert personal == {item.name for item in contract.pii_fields}
     assert run("export", name, *COMMITTED).stdout == odcs.to_yaml(document)

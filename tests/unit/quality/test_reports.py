@@ -1,0 +1,86 @@
+"""The verb `caudal quality report`: pages that need no network, JSON, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from caudal.cli.main import app
+from caudal.lake import LocalLake
+from quality import days, results
+from quality.reports import Period
+from quality.results import Result
+
+AT = 1_772_366_400_000  # 2026-03-01 12:00 UTC
+GOOD = Result("fct_orders", "gold", "NOT_NULL:tenant_id", True, "critical", 10, 0)
+ROWS = ({"tenant_id": "<b>s1</b>", "order_id": "4711"},)
+BAD = Result("fct_orders", "gold", "AT_LEAST:total", False, "critical", 10, 1, rows=ROWS)
+SHARE = Result("o", "silver", "LATENCY", False, "warning", 10, None, unit="share", observed=0.875, low=0.99)
+
+
+def asked(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, object]]:
+    done = CliRunner().invoke(
+        app, ["quality", "report", "--data", str(tmp_path), "-o", "json", *arguments], catch_exceptions=False
+    )
+    return done.exit_code, json.loads(done.stdout)
+
+
+def kept(tmp_path: Path, *found: Result) -> None:
+    lake = LocalLake(str(tmp_path / "lake"))
+    results.save(lake, "20260301T120000000-live", "live", AT, found)
+    days.add_cycle(lake, "live", AT - 5000, AT, results.passed(found))
+
+
+def test_a_failure_is_shown_with_its_rows_and_exit_5(tmp_path: Path) -> None:
+    """The page names table, check and rows, escaped, and asks nothing of a network."""
+    kept(tmp_path, GOOD, BAD, SHARE)
+    code, found = asked(tmp_path, "--date", "2026-03-01")
+    assert (code, found["ok"]) == (5, False)
+    page = (tmp_path / "reports" / "quality-2026-03-01.html").read_text()
+    assert "AT_LEAST:total" in page
+    assert "4711" in page
+    assert "0.875" in page
+    assert "<b>s1</b>" not in page
+    for name in ("quality", "service"):
+        text = (tmp_path / "reports" / f"{name}-2026-03-01.html").read_text()
+        assert not re.search(r"(?i)<script|https?:|src=|@import|url\(", text)
+    assert found["service"]["cycles"][0]["failed"] == 1  # type: ignore[index]
+
+
+def test_a_month_has_its_days(tmp_path: Path) -> None:
+    """A warning does not fail the verb, and the month's page has a line a day."""
+    kept(tmp_path, GOOD, SHARE)
+    lake = LocalLake(str(tmp_path / "lake"))
+    days.add_cycle(lake, "live", AT + 86_400_000, AT + 86_407_000, True)
+    code, found = asked(tmp_path, "--date", "2026-03")
+    assert (code, found["ok"]) == (0, True)
+    level = found["service"]
+    assert [day["date"] for day in level["days"]] == ["2026-03-01", "2026-03-02"]  # type: ignore[index]
+    assert level["cycles"][0]["seconds"]["p99"] == 7.0  # type: ignore[index]
+    assert "By day" in (tmp_path / "reports" / "service-2026-03.html").read_text()
+
+
+def test_a_day_without_anything_says_so(tmp_path: Path) -> None:
+    """An empty lake gives an empty report, not an error."""
+    code, found = asked(tmp_path, "--date", "2026-03-01", "--out", str(tmp_path / "pages"))
+    assert (code, found["results"]) == (0, [])
+    assert "No cycle" in (tmp_path / "pages" / "quality-2026-03-01.html").read_text()
+
+
+@pytest.mark.parametrize(("text", "last"), [("2026-02", "2026-02-28"), ("2026-12", "2026-12-31")])
+def test_a_month_ends_on_its_last_day(text: str, last: str) -> None:
+    """Months have their own lengths."""
+    assert Period.parse(text).last.isoformat() == last
+
+
+def test_a_repeated_check_counts_each_run(tmp_path: Path) -> None:
+    """The history of a day holds runs and failures, and how it ended."""
+    kept(tmp_path, BAD)
+    kept(tmp_path, GOOD)
+    [check] = [one for name, one in days.load(LocalLake(str(tmp_path / "lake")), days.day_of(AT))["checks"].items()
+               if name.endswith("total")]  # fmt: skip
+    assert (check["runs"], check["failed"], check["observed"]) == (1, 1, 1)
