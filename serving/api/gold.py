@@ -110,7 +110,7 @@ class Reader:
     def __init__(self, lake: Lake, *, groups: tuple[str, ...], open_tables: int) -> None:
         # seconds of imports that the first request would else wait for
         import deltalake  # noqa: F401
-        import pyarrow  # noqa: F401
+        import pyarrow.compute  # noqa: F401
 
         self._lake, self.groups = lake, groups
         self._tables: Kept[tuple[str, int, str], Relation] = Kept(open_tables)
