@@ -29,9 +29,15 @@ def load(lake: Lake, day: date) -> Day:
 
 def load_range(lake: Lake, first: date, last: date) -> list[Day]:
     """Those days from `first` to `last` that have a history, oldest first."""
-    known = {name.rpartition("/")[2].removesuffix(".json") for name in lake.list(FOLDER)}
+    known = set(_known(lake))
     wanted = (first + timedelta(days=n) for n in range((last - first).days + 1))
     return [load(lake, day) for day in wanted if day.isoformat() in known]
+
+
+def born(lake: Lake) -> date | None:
+    """The first day of the history, which began somewhere in its course; None when there is no history."""
+    known = _known(lake)
+    return date.fromisoformat(known[0]) if known else None
 
 
 def add_results(lake: Lake, at_ms: int, results: Iterable[Mapping[str, Any]]) -> None:
@@ -72,6 +78,10 @@ def with_cycle(day: Day, group: str, started_ms: int, ended_ms: int, ok: bool) -
 def day_of(ms: int) -> date:
     """The day in UTC of a time in epoch milliseconds."""
     return datetime.fromtimestamp(ms / 1000, UTC).date()
+
+
+def _known(lake: Lake) -> list[str]:
+    return [name.rpartition("/")[2].removesuffix(".json") for name in lake.list(FOLDER)]
 
 
 def _change(lake: Lake, at_ms: int, change: Any) -> None:

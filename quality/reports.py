@@ -65,10 +65,16 @@ def last_runs(lake: Lake, period: Period) -> list[dict[str, Any]]:
 
 def service_level(lake: Lake, period: Period, marts: Iterable[Mart], objective: float, now: datetime) -> Report:
     """The service-level report of a period."""
-    listed = days.load_range(lake, period.first, period.last)
+    born = days.born(lake)
+    # A day that left no history is one on which nothing ran: its promises are judged like those of any other.
+    listed = [
+        days.load(lake, day)
+        for n in range((period.last - period.first).days + 1)
+        if born is not None and born <= (day := period.first + timedelta(days=n)) <= now.date()
+    ]
     span = [(period.first + timedelta(days=n)).isoformat() for n in range((period.last - period.first).days + 1)]
     tallies = {day: tally for day in span if (tally := uptime.load(lake, day))}
-    return service.report(period.name, listed, tallies, marts, records(lake, period), objective, now)
+    return service.report(period.name, listed, tallies, marts, records(lake, period), objective, now, born)
 
 
 def records(lake: Lake, period: Period) -> Records:

@@ -93,15 +93,19 @@ def report(
     records: Records,
     objective: float,
     now: datetime,
+    born: date | None = None,
 ) -> Report:
     """The report of a period. `days` are its histories, `tallies` its uptime by date; `now` decides which deadlines
-    have passed."""
+    have passed, and none is judged on the day that the whole history began (`born`)."""
     return Report(
         period=period,
         objective=objective,
         cycles=tuple(_cycles(group, days) for group in sorted({g for day in days for g in day["cycles"]})),
         availability=tuple(availability(name, tallies.values(), objective) for name in COMPONENTS),
-        promises=(*_deadlines(days, marts, now), *_checked(days)),
+        promises=(
+            *_deadlines([day for day in days if born is None or day["date"] != born.isoformat()], marts, now),
+            *_checked(days),
+        ),
         records=records,
         days=tuple(_line(day, tallies.get(day["date"], {}), objective) for day in days),
     )

@@ -233,6 +233,11 @@ def test_a_failed_gate_publishes_nothing(stack: BatchStack) -> None:
     assert ("gold", "fct_transactions", "AT_LEAST:amount", 1) in failing
     assert ("silver", "payments_transaction", "RULE:AMOUNT", 1) in failing
     assert "-1.00" not in json.dumps(evidence)
+    named = {(one["layer"], one["code"]): one["rows"] for one in results.evidence(stack.lake, evidence["cycle"])}
+    [coordinates] = named["silver", "RULE:AMOUNT"]
+    assert set(coordinates) == {"_topic", "_partition", "_offset"}
+    assert [set(row) for row in named["gold", "AT_LEAST:amount"]] == [{"tenant_id", "event_id", "occurred_at"}]
+    assert "-1.00" not in json.dumps(list(named.values()))
     alarms = (stack.settings.run_dir / "alerts.jsonl").read_text(encoding="utf-8")
     assert "CDL-GATE" in alarms
     assert checks(stack.settings)[0].ok

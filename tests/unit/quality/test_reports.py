@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 from caudal.cli.main import app
 from caudal.lake import LocalLake
 from quality import days, results
-from quality.reports import Period
+from quality.marts import Mart
+from quality.reports import Period, service_level
 from quality.results import Result
 
 AT = 1_772_366_400_000  # 2026-03-01 12:00 UTC
@@ -59,9 +61,23 @@ def test_a_month_has_its_days(tmp_path: Path) -> None:
     code, found = asked(tmp_path, "--date", "2026-03")
     assert (code, found["ok"]) == (0, True)
     level = found["service"]
-    assert [day["date"] for day in level["days"]] == ["2026-03-01", "2026-03-02"]  # type: ignore[index]
+    assert [day["published"] for day in level["days"]][:3] == [1, 1, 0]  # type: ignore[index]
+    assert len(level["days"]) == 31  # type: ignore[index]
     assert level["cycles"][0]["seconds"]["p99"] == 7.0  # type: ignore[index]
     assert "By day" in (tmp_path / "reports" / "service-2026-03.html").read_text()
+
+
+def test_a_day_on_which_nothing_ran_has_missed_its_deadline(tmp_path: Path) -> None:
+    """A dead batch process leaves no history, and that is no excuse; only the first day of all is not judged."""
+    kept(tmp_path, GOOD)
+    lake = LocalLake(str(tmp_path / "lake"))
+    eleven_days_later = AT + 11 * 86_400_000 - 8 * 3_600_000
+    days.add_cycle(lake, "live", eleven_days_later, eleven_days_later + 7000, True)
+    now = datetime(2026, 3, 12, 12, tzinfo=UTC)
+    mart = Mart("revenue_by_shop", "live", "", {}, (), deadline_s=6 * 3600)
+    level = service_level(lake, Period.parse("2026-03"), [mart], 0.9995, now)
+    [promise] = level.promises
+    assert (promise.kept, promise.missed_on) == (1, tuple(f"2026-03-{day:02}" for day in range(2, 12)))
 
 
 def test_a_day_without_anything_says_so(tmp_path: Path) -> None:
