@@ -30,8 +30,8 @@ class Catalogue:
 
     def pin(self, contracts: Iterable[Contract], pins: Mapping[str, Pin], previous: Mapping[str, int]) -> None:
         """Point `pinned.*` at these versions; `previous` are those that the group's published gold holds."""
-        for contract in contracts:
-            self._say(f"pinned.{contract.table}", pinned.view_sql(contract, pins[contract.table], self._lake))
+        for table in (*pinned.tables(contracts), *pinned.OPERATIONS):
+            self._say(f"pinned.{table.name}", pinned.view_sql(table, pins[table.name], self._lake))
         self._say("pinned._pins", pinned.pins_sql(pins, previous))
         self._say("pinned._erased", pinned.erased_sql(self._lake))
 
@@ -45,6 +45,11 @@ class Catalogue:
                 else f"select * from delta.`{self.address(mart.name)}` version as of {version}"
             )
             self._say(f"published.{mart.name}", f"create or replace view published.{mart.name} as {body}")
+
+    def show(self, views: Mapping[str, str]) -> None:
+        """Make views from their names and the SELECT that each stands for."""
+        for name, body in views.items():
+            self._say(name, f"create or replace view {name} as {body}")
 
     def attach(self, mart: str) -> None:
         """Let dbt see a mart that is published, so that it merges into it."""

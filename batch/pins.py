@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from caudal.lake import Lake
 from privacy.erased import erased_refs_path
 from schemas.contract import Contract
-from schemas.tables import Column, silver_columns
+from schemas.tables import DEAD_LETTERS, LEDGER, PURGES, RESOLUTIONS, Column, silver_columns
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -20,8 +20,32 @@ NEVER = -1
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table that a cycle may read: its name among the pins, where it lies in the lake, its columns."""
+
+    name: str
+    layer: str
+    folder: str
+    columns: tuple[Column, ...]
+
+
+OPERATIONS = (
+    Table("ops_ledger", "ops", "ledger", LEDGER),
+    Table("ops_purges", "ops", "purges", PURGES),
+    Table("quarantine_dead_letters", "quarantine", "dead_letters", DEAD_LETTERS),
+    Table("quarantine_resolutions", "quarantine", "resolutions", RESOLUTIONS),
+)
+"""What streaming writes down about its own work; pinned like silver."""
+
+
+def tables(contracts: Iterable[Contract]) -> tuple[Table, ...]:
+    """Silver's tables of these contracts."""
+    return tuple(Table(one.table, "silver", one.table, silver_columns(one)) for one in contracts)
+
+
+@dataclass(frozen=True)
 class Pin:
-    """One silver table at one version. `columns` are those that the table had then; none when it does not exist."""
+    """One table at one version. `columns` are those that the table had then; none when it does not exist."""
 
     table: str
     version: int
@@ -29,42 +53,52 @@ class Pin:
 
 
 class Heads:
-    """Newest versions of silver tables. Opened tables are kept: another look reads only the commits since the last."""
+    """Newest versions of the tables. Opened tables are kept: another look reads only the commits since the last."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._open: dict[str, DeltaTable] = {}
 
     def look(self, contracts: Iterable[Contract]) -> dict[str, Pin]:
-        """A pin on the newest version of each contract's table, NEVER where streaming has not created it yet."""
-        return {contract.table: self._pin(contract.table) for contract in contracts}
+        """A pin on the newest version of each table, NEVER where streaming has not created it yet."""
+        return {table.name: self._pin(table) for table in (*tables(contracts), *OPERATIONS)}
 
-    def _pin(self, table: str) -> Pin:
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Live files and their bytes, by table, of the tables as they were last looked at."""
+        import pyarrow
+
+        found: dict[str, tuple[int, int]] = {}
+        for name, table in self._open.items():
+            sizes = pyarrow.table(table.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
+            found[name] = (len(sizes), sum(sizes))
+        return found
+
+    def _pin(self, table: Table) -> Pin:
         found = self._table(table)
         if found is None:
-            return Pin(table, NEVER)
-        return Pin(table, found.version(), frozenset(field.name for field in found.schema().fields))
+            return Pin(table.name, NEVER)
+        return Pin(table.name, found.version(), frozenset(field.name for field in found.schema().fields))
 
-    def _table(self, table: str) -> DeltaTable | None:
+    def _table(self, table: Table) -> DeltaTable | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        kept = self._open.get(table)
+        kept = self._open.get(table.name)
         if kept is not None:
             try:
                 kept.update_incremental()
                 return kept
             except DeltaError:
                 # The log was cleaned up behind the kept table, or it was made anew: open it again.
-                del self._open[table]
-        address = self._lake.table("silver", table)
+                del self._open[table.name]
+        address = self._lake.table(table.layer, table.folder)
         if _is_missing_folder(address):
             return None
         try:
-            self._open[table] = DeltaTable(address, storage_options=self._lake.storage_options)
+            self._open[table.name] = DeltaTable(address, storage_options=self._lake.storage_options)
         except TableNotFoundError:
             return None
-        return self._open[table]
+        return self._open[table.name]
 
 
 def versions(pins: Mapping[str, Pin]) -> dict[str, int]:
@@ -72,13 +106,12 @@ def versions(pins: Mapping[str, Pin]) -> dict[str, int]:
     return {name: pin.version for name, pin in sorted(pins.items()) if pin.version != NEVER}
 
 
-def view_sql(contract: Contract, pin: Pin, lake: Lake) -> str:
-    """The view `pinned.<table>`: every column of the contract, null where the table does not have it (yet)."""
-    columns = silver_columns(contract)
-    listed = ", ".join(_column(column, pin) for column in columns)
+def view_sql(table: Table, pin: Pin, lake: Lake) -> str:
+    """The view `pinned.<table>`: every column that is expected, null where the table does not have it (yet)."""
+    listed = ", ".join(_column(column, pin) for column in table.columns)
     if pin.version == NEVER:
         return f"create or replace view pinned.{pin.table} as select {listed} where false"
-    address = lake.spark_table("silver", pin.table)
+    address = lake.spark_table(table.layer, table.folder)
     origin = f"delta.`{address}` version as of {pin.version}"
     return f"create or replace view pinned.{pin.table} as select {listed} from {origin}"
 

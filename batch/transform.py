@@ -45,7 +45,11 @@ class Transform:
         self._manifest = outcome.result
 
     def inputs(self, marts: Collection[str]) -> frozenset[str]:
-        """The silver tables that these marts read, however many models lie between."""
+        """The pinned tables that these marts read, however many models lie between."""
+        return frozenset(name for name in self.sources(marts) if not name.startswith("_"))
+
+    def sources(self, marts: Collection[str]) -> frozenset[str]:
+        """The views of `pinned` that these marts read, those that are no table of the lake included."""
         nodes, sources = self._manifest.nodes, self._manifest.sources
         todo = [key for key, node in nodes.items() if node.resource_type == "model" and node.name in marts]
         seen: set[str] = set()
@@ -55,7 +59,7 @@ class Transform:
                 seen.add(key)
                 todo += nodes[key].depends_on.nodes if key in nodes else []
         found = (sources[key] for key in seen if key in sources)
-        return frozenset(s.name for s in found if s.source_name == "pinned" and not s.name.startswith("_"))
+        return frozenset(source.name for source in found if source.source_name == "pinned")
 
     def checksums(self, marts: Collection[str]) -> dict[str, str]:
         """A checksum of each mart's SQL."""
