@@ -38,7 +38,7 @@ class Catalogue:
         """Point `pinned.*` at `pins` and `before.*` at `before`, both by table; `previous` are the versions that the
         group's published gold was built from."""
         contracts = tuple(contracts)
-        for table in pinned.tables(contracts):
+        for table in (*pinned.tables(contracts), *pinned.OPERATIONS):
             self._say(f"pinned.{table.name}", pinned.view_sql(table, pins[table.name], self._lake))
         for table in pinned.replaced(contracts):
             if table.name in before:
@@ -57,6 +57,11 @@ class Catalogue:
                 else f"select * from delta.`{self.address(mart.name)}` version as of {version}"
             )
             self._say(f"published.{mart.name}", f"create or replace view published.{mart.name} as {body}")
+
+    def show(self, views: Mapping[str, str]) -> None:
+        """Make views from their names and the SELECT that each stands for."""
+        for name, body in views.items():
+            self._say(name, f"create or replace view {name} as {body}")
 
     def attach(self, mart: str) -> None:
         """Let dbt see a mart that is published, so that it merges into it."""

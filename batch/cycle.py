@@ -7,18 +7,19 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from batch import gold, pins, record, restore
+from batch import gold, operations, pins, record, restore
 from batch.errors import GateFailed, Stopped
 from batch.pins import Pin
 from batch.plan import FULL
 from batch.publish import publish
 from batch.record import Built, Record
+from batch.settings import Prices
 from batch.tools import Tools
 from batch.transform import Node, failed
 from caudal import log
 from caudal.fault import crashpoint
 from quality import days, results
-from quality.marts import Mart
+from quality.marts import GROUPS, Mart
 from quality.results import Result
 from quality.suites import Suite
 from schemas.contract import Contract
@@ -40,6 +41,12 @@ class Work:
     """Those of which the marts also need the state that published gold was built from."""
     checksums: Mapping[str, str] = field(default_factory=dict)
     compact_files: int = 48
+    tenant_files: int = 6
+    ruled: Collection[str] = frozenset()
+    """Own marts that read the rules of product analytics."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """Views that follow from settings and rules, by name: what each one selects."""
+    prices: Prices = field(default_factory=Prices)
     rebuild: bool = False
     """Build every mart anew instead of merging an increment."""
 
@@ -91,12 +98,18 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
 
     with watch.step("pin"):
         pinned = tools.heads.look(work.contracts.values())
-        rebuild = _is_stale(tools, work, entry.cycle if entry else None) or not pins.grew(tools.lake, previous, pinned)
+        pinned = tools.heads.look(work.contracts.values())
+        known = {table.name for table in pins.tables(work.contracts.values())}
+        silver = {name: version for name, version in previous.items() if name in known}
+        rebuild = _is_stale(tools, work, entry.cycle if entry else None) or not pins.grew(tools.lake, silver, pinned)
         before = None if rebuild else tools.heads.before(previous, work.diffed)
         if before is None:
             rebuild, before = True, {table: Pin(table, pins.NEVER) for table in work.diffed}
         tools.catalogue.pin(work.contracts.values(), pinned, {} if rebuild else previous, before)
+        tools.catalogue.show(work.views)
         tools.catalogue.publish(work.marts, versions)
+        if work.group == FULL:
+            tools.catalogue.show(_operations(tools, work))
         for mart in work.own:
             if mart in versions:
                 tools.catalogue.attach(mart)
@@ -120,9 +133,8 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
                 full_refresh=rebuild,
                 after_each=lambda node: crashpoint("mid-dbt"),
             )
-        if work.group == FULL:
-            with watch.step("compact"):
-                _compact(tools, work)
+        with watch.step("compact"):
+            _compact(tools, work)
         crashpoint("after-dbt")
         _go_on(tools)
         with watch.step("gate"):
@@ -146,10 +158,17 @@ def _is_stale(tools: Tools, work: Work, cycle: str | None) -> bool:
     )
 
 
+def _operations(tools: Tools, work: Work) -> dict[str, str]:
+    """The views that only marts of operations read."""
+    verdicts = [results.latest(tools.lake, group) for group in GROUPS]
+    return operations.views(work.contracts.values(), tools.heads.sizes(), verdicts, work.prices)
+
+
 def _compact(tools: Tools, work: Work) -> None:
-    """Small files of many increments become few, before the gate looks."""
+    """Small files of many increments become few, before the gate looks; one tenant's rows come to lie together."""
     for name, head in gold.heads(tools.lake, work.own).items():
-        if head.files > work.compact_files:
+        small = work.group == FULL and head.files > work.compact_files
+        if small or (head.tenant_files or 0) > work.tenant_files:
             tools.spark.sql(f"optimize delta.`{tools.catalogue.address(name)}`")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from batch import cycle, pins, plan, project, record, staging
+from batch import cycle, operations, pins, plan, product, project, record, staging
 from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
 from batch.pins import NEVER, Pin
@@ -27,7 +27,10 @@ from quality.results import Result
 from quality.settings import QualitySettings
 from quality.suites import Suite
 from schemas.contract import Contract
+from schemas.errors import RulesError
 from schemas.manifest import Manifest, load_current
+from schemas.product import ProductRules
+from schemas.product import load as load_rules
 
 _log = log.get("batch")
 # A group whose cycle failed waits this long: the same input would fail again, and each try costs a whole cycle.
@@ -48,6 +51,8 @@ class Loop:
         self._not_before: dict[str, float] = {}
         self._works: dict[str, Work] = {}
         self._looked_in: int | None = None
+        self._rules: ProductRules = load_rules(settings.product_rules)
+        self._built_by: dict[str, str] = {}
 
     def learn(self, contracts: Iterable[Contract]) -> bool:
         """Take in new or changed contracts: sources, staging and suites follow at once. True when anything changed.
@@ -73,6 +78,9 @@ class Loop:
         pinned = self.tools.heads.look(self._contracts.values())
         before = {table.name: Pin(table.name, NEVER) for table in pins.replaced(self._contracts.values())}
         self.tools.catalogue.pin(self._contracts.values(), pinned, {}, before)
+        # Nothing reads these before a cycle shows what they hold, but views are made on them now.
+        self.tools.catalogue.show(product.views(self._rules))
+        self.tools.catalogue.show(operations.views(self._contracts.values(), {}, (), self._settings.prices))
         self.tools.catalogue.publish(found, _versions(manifest))
         self.tools.transform.views()
         inputs = self._inputs(found)
@@ -86,7 +94,10 @@ class Loop:
                 inputs=inputs[group],
                 diffed=self.tools.transform.diffed(own),
                 checksums=self.tools.transform.checksums(own),
+                ruled=frozenset(mart for mart in own if self.tools.transform.sources((mart,)) & product.RULE_VIEWS),
                 compact_files=self._settings.compact_files,
+                tenant_files=self._settings.tenant_files,
+                prices=self._settings.prices,
             )
         self._digest = digest
         _log.info("contracts taken in", contracts=sorted(self._contracts), marts=len(found))
@@ -103,8 +114,13 @@ class Loop:
         return {**read, FULL: read[FULL] | unread}
 
     def work(self, group: str, *, rebuild: bool = False) -> Work:
-        """What a cycle of the group works on."""
-        return replace(self._works[group], rebuild=rebuild)
+        """What a cycle of the group works on, by the rules as they are now."""
+        known = self._works[group]
+        checksums = {
+            mart: f"{checksum}+{self._rules.digest}" if mart in known.ruled else checksum
+            for mart, checksum in known.checksums.items()
+        }
+        return replace(known, rebuild=rebuild, checksums=checksums, views=product.views(self._rules))
 
     def check_published(self) -> tuple[Result, ...]:
         """Run the marts' suites on the published versions, outside any cycle."""
@@ -122,6 +138,7 @@ class Loop:
         """Look once and run what is due. A group that fails is reported and waits; the other goes on."""
         if not self._works:
             return ()
+        self._look_at_rules()
         found = pins.versions(self.tools.heads.look(self._contracts.values()))
         done = (self._run(group.group, group.why) for group in self._due(found))
         return tuple(record for record in done if record is not None)
@@ -140,6 +157,22 @@ class Loop:
             seconds_since_full=time.monotonic() - self._full_at,
             full_every=self._settings.full_every,
             full_after_s=self._settings.full_after_s,
+            changed_models=self._ruled_anew(),
+        )
+
+    def _look_at_rules(self) -> None:
+        """Read the rules again. While the file is wrong the last good ones hold, and somebody is told."""
+        try:
+            self._rules = load_rules(self._settings.product_rules)
+        except RulesError as error:
+            self.tools.alerts.raise_(error.code, error.what, "product-rules", where=error.where, why=error.why)
+
+    def _ruled_anew(self) -> tuple[str, ...]:
+        """Groups whose marts this process built by other rules than today's."""
+        return tuple(
+            group
+            for group, work in self._works.items()
+            if work.ruled and self._built_by.get(group, self._rules.digest) != self._rules.digest
         )
 
     def _run(self, group: str, why: str) -> Record | None:
@@ -147,12 +180,13 @@ class Loop:
         previous = _published(load_current(self.tools.lake), group) or {}
         started_ms = self.tools.clock.now_ms()
         try:
-            done = cycle.run(self.tools, self._works[group])
+            done = cycle.run(self.tools, self.work(group))
         except (GateFailed, BuildFailed) as error:
             self._not_before[group] = time.monotonic() + RETRY_S
             report_failure(self.tools, group, error)
             days.add_cycle(self.tools.lake, group, started_ms, self.tools.clock.now_ms(), ok=False)
             return None
+        self._built_by[group] = self._rules.digest
         if group == LIVE:
             self._live_since_full += 1
         else:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from caudal.lake import Lake
 from privacy.erased import erased_refs_path
 from schemas.contract import Contract
-from schemas.tables import Column, history_columns, silver_columns
+from schemas.tables import (
+    DEAD_LETTERS,
+    LEDGER,
+    PURGES,
+    RESOLUTIONS,
+    Column,
+    history_columns,
+    silver_columns,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -48,9 +56,18 @@ def replaced(contracts: Iterable[Contract]) -> tuple[Table, ...]:
     return tuple(Table(one.table, "silver", one.table, silver_columns(one)) for one in mutable)
 
 
+OPERATIONS = (
+    Table("ops_ledger", "ops", "ledger", LEDGER),
+    Table("ops_purges", "ops", "purges", PURGES),
+    Table("quarantine_dead_letters", "quarantine", "dead_letters", DEAD_LETTERS),
+    Table("quarantine_resolutions", "quarantine", "resolutions", RESOLUTIONS),
+)
+"""What streaming writes down about its own work; pinned like silver."""
+
+
 @dataclass(frozen=True)
 class Pin:
-    """One silver table at one version. `columns` are those that the table had then; none when it does not exist."""
+    """One table at one version. `columns` are those that the table had then; none when it does not exist."""
 
     table: str
     version: int
@@ -58,7 +75,7 @@ class Pin:
 
 
 class Heads:
-    """Newest versions of silver tables. Opened tables are kept: another look reads only the commits since the last."""
+    """Newest versions of the tables. Opened tables are kept: another look reads only the commits since the last."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -66,7 +83,7 @@ class Heads:
 
     def look(self, contracts: Iterable[Contract]) -> dict[str, Pin]:
         """A pin on the newest version of each table, NEVER where streaming has not created it yet."""
-        return {table.name: self._pin(table.name) for table in tables(contracts)}
+        return {table.name: self._pin(table) for table in (*tables(contracts), *OPERATIONS)}
 
     def before(self, previous: Mapping[str, int], tables: Iterable[str]) -> dict[str, Pin] | None:
         """Pins on what these tables were at the versions `previous`; None when one cannot be read as it was."""
@@ -86,32 +103,42 @@ class Heads:
             return None
         return Pin(table, version, frozenset(field.name for field in was.schema().fields))
 
-    def _pin(self, table: str) -> Pin:
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Live files and their bytes, by table, of the tables as they were last looked at."""
+        import pyarrow
+
+        found: dict[str, tuple[int, int]] = {}
+        for name, table in self._open.items():
+            sizes = pyarrow.table(table.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
+            found[name] = (len(sizes), sum(sizes))
+        return found
+
+    def _pin(self, table: Table) -> Pin:
         found = self._table(table)
         if found is None:
-            return Pin(table, NEVER)
-        return Pin(table, found.version(), frozenset(field.name for field in found.schema().fields))
+            return Pin(table.name, NEVER)
+        return Pin(table.name, found.version(), frozenset(field.name for field in found.schema().fields))
 
-    def _table(self, table: str) -> DeltaTable | None:
+    def _table(self, table: Table) -> DeltaTable | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        kept = self._open.get(table)
+        kept = self._open.get(table.name)
         if kept is not None:
             try:
                 kept.update_incremental()
                 return kept
             except DeltaError:
                 # The log was cleaned up behind the kept table, or it was made anew: open it again.
-                del self._open[table]
-        address = self._lake.table("silver", table)
+                del self._open[table.name]
+        address = self._lake.table(table.layer, table.folder)
         if _is_missing_folder(address):
             return None
         try:
-            self._open[table] = DeltaTable(address, storage_options=self._lake.storage_options)
+            self._open[table.name] = DeltaTable(address, storage_options=self._lake.storage_options)
         except TableNotFoundError:
             return None
-        return self._open[table]
+        return self._open[table.name]
 
 
 def grew(lake: Lake, previous: Mapping[str, int], pins: Mapping[str, Pin]) -> bool:

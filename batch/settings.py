@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import Field
 
 from caudal.settings import Section
+
+
+class Prices(Section):
+    """What the work and the room in the lake cost, for the marts of costs. Prices are per month and per record."""
+
+    currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    per_gib_month: Decimal = Field(default=Decimal("0.023"), ge=0)
+    """Storage of one GiB for a month; the default is what S3's standard class takes."""
+    per_million_records: Decimal = Field(default=Decimal("0.50"), ge=0)
+    """Taking in, checking and writing a million records: put in what your machines cost by what they do."""
 
 
 class BatchSettings(Section):
@@ -24,5 +35,10 @@ class BatchSettings(Section):
     """Models that dbt builds side by side. Two MERGEs at once on two cores are no faster and double the heap."""
     compact_files: int = Field(default=48, ge=2)
     """A mart with more live files than this is compacted in the full cycle, before its gate."""
+    tenant_files: int = Field(default=6, ge=1)
+    """A mart that is clustered by tenant is compacted when one tenant's rows may lie in more files than this."""
+    product_rules: Path | None = None
+    """Plans, quotas and funnels of product analytics; by default those that come with Caudal."""
+    prices: Prices = Prices()
     keep_cycles: int = Field(default=2000, ge=10)
     """Cycle records kept: about half a day at a cycle every 20 s."""

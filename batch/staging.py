@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import yaml
 
 from batch import pins
-from batch.pins import Table
+from batch.pins import OPERATIONS, Table
 from schemas.contract import Contract
 from schemas.tables import HISTORY_META, Column
 
@@ -21,6 +21,16 @@ META = (
     "_observed_at", "_published_at", "_contract_version", "_version", "_late", "_suppressed", "_deleted_at",
     *(column.name for column in HISTORY_META),
 )  # fmt: skip
+# What the batch process makes besides the views of tables, and what they hold.
+VIEWS = {
+    "_shown": "Event types that each plan of the product shows.",
+    "_quotas": "What each plan may use a month; null without a limit.",
+    "_funnels": "Steps of the product's funnels.",
+    "_silver": "Rows of all silver tables at their pins, with what all contracts have in common.",
+    "_tables": "Size and promise of each contract's silver table.",
+    "_quality": "The newest verdict of each check.",
+    "_prices": "The price table of the settings, one row.",
+}
 HEADER = "-- Written from the contract {id}; `caudal batch staging` writes it again. Do not edit.\n"
 
 
@@ -71,6 +81,8 @@ def sources(contracts: Sequence[Contract]) -> str:
         {"name": "_pins", "description": "Silver versions of this cycle and of the published gold, one row a table."},
         {"name": "_erased", "description": "Random references of people who were erased."},
     ]
+    tables += [{"name": name, "description": text} for name, text in VIEWS.items()]
+    tables += [_operations(table) for table in OPERATIONS]
     for contract in contracts:
         for table in pins.tables([contract]):
             kept = "" if table.name == contract.table else ", every version of each row"
@@ -92,6 +104,15 @@ def sources(contracts: Sequence[Contract]) -> str:
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     return "# Written from the contracts; `caudal batch staging` writes it again. Do not edit.\n" + text
+
+
+def _operations(table: Table) -> dict[str, object]:
+    """A table of streaming's own work; its columns are described where they are defined."""
+    return {
+        "name": table.name,
+        "description": f"{table.layer}/{table.folder} at the version of the cycle.",
+        "columns": [_described(column) for column in table.columns],
+    }
 
 
 _ERASED = (

@@ -45,8 +45,12 @@ class Transform:
         self._manifest = outcome.result
 
     def inputs(self, marts: Collection[str]) -> frozenset[str]:
-        """The silver tables that these marts read, however many models lie between."""
-        return frozenset(s.name for s in self._sources(marts, "pinned") if not s.name.startswith("_"))
+        """The pinned tables that these marts read, however many models lie between."""
+        return frozenset(name for name in self.sources(marts) if not name.startswith("_"))
+
+    def sources(self, marts: Collection[str]) -> frozenset[str]:
+        """The views of `pinned` that these marts read, those that are no table of the lake included."""
+        return frozenset(s.name for s in self._sources(marts, "pinned"))
 
     def diffed(self, marts: Collection[str]) -> frozenset[str]:
         """The silver tables that these marts also read as they were when published gold was built."""

@@ -3,6 +3,7 @@
 CaudalError
 ├── ContractError      a contract file cannot be used: says file, line and what to write instead (exit 4)
 │   └── NotReleasable  the files are fine, but what is already released forbids the change (exit 4)
+├── RulesError         the rules of product analytics cannot be used (exit 3)
 └── Unreachable        broker or registry did not answer in time; trying again helps (exit 6)
 """
 
@@ -37,3 +38,10 @@ class Unreachable(TransientError):
     """Broker or registry did not answer in time."""
 
     code = "CDL-CONTRACT-UNREACHABLE"
+
+
+class RulesError(CaudalError):
+    """The file with the rules of product analytics cannot be used."""
+
+    code = "CDL-PRODUCT-RULES"
+    exit_code = Exit.CONFIGURATION

@@ -124,6 +124,24 @@ PURGED_SQL = (
     'AND d."offset" >= p."first" AND d."offset" <= p."last"'
 )
 """SQL over dead letters, as `dead`, and `purges`: those whose record has left raw, so nothing can heal them."""
+PURGES: tuple[Column, ...] = (
+    Column("purge", "STRING"),
+    Column("contract", "STRING"),
+    Column("topic", "STRING"),
+    Column("partition", "INT"),
+    Column("_batch", "BIGINT"),
+    Column("first", "BIGINT"),
+    Column("last", "BIGINT"),
+    Column("records", "BIGINT"),
+    Column("digest", "STRING"),
+    Column("code", "STRING"),
+    Column("by", "STRING"),
+    Column("reason", "STRING"),
+    Column("at", "TIMESTAMP"),
+)
+"""The records of this partition and batch at each offset of [first, last], both included, were purged; there were
+`records` of them. `digest` is a SHA-256 over their bytes in order. `purge` is the command's id; `code` is null where
+records went for their age: then nothing of the contract up to this batch is left."""
 LEDGER: tuple[Column, ...] = (
     Column("batch", "BIGINT"),
     Column("contract", "STRING"),

@@ -19,6 +19,7 @@ from caudal.fault import crashpoint
 from caudal.lake import Lake
 from caudal.query import Query, text
 from schemas.contract import Contract
+from schemas.tables import PURGES
 from streaming import purged, tables
 from streaming.batches import Batches
 from streaming.boundary import older
@@ -154,7 +155,7 @@ class Purging:
         from pyspark.sql import functions as F
 
         said = {"purge": F.lit(identity), "at": F.lit(self._shop.clock.now()).cast("timestamp")}
-        return lines.withColumns(said).select(*[column.name for column in tables.PURGES_COLUMNS])
+        return lines.withColumns(said).select(*[column.name for column in PURGES])
 
     def _finish(self, identity: str) -> None:
         """Delete what the lines name and raw still has. Batches go on between the pieces."""

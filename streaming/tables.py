@@ -36,25 +36,6 @@ GAPS_COLUMNS: tuple[Column, ...] = (
 )
 """Offsets [first, end) that Kafka lost before raw had read them, and who accepted that."""
 
-PURGES_COLUMNS: tuple[Column, ...] = (
-    Column("purge", "STRING"),
-    Column("contract", "STRING"),
-    Column("topic", "STRING"),
-    Column("partition", "INT"),
-    Column("_batch", "BIGINT"),
-    Column("first", "BIGINT"),
-    Column("last", "BIGINT"),
-    Column("records", "BIGINT"),
-    Column("digest", "STRING"),
-    Column("code", "STRING"),
-    Column("by", "STRING"),
-    Column("reason", "STRING"),
-    Column("at", "TIMESTAMP"),
-)
-"""The records of this partition and batch at each offset of [first, last], both included, were purged; there were
-`records` of them. `digest` is a SHA-256 over their bytes in order. `purge` is the command's id; `code` is null where
-records went for their age: then nothing of the contract up to this batch is left."""
-
 PARKED_COLUMNS: tuple[Column, ...] = (
     Column("contract", "STRING"),
     Column("first_batch", "BIGINT"),
@@ -74,7 +55,7 @@ _FIXED: tuple[tuple[tuple[str, str], tuple[Column, ...], tuple[str, ...], Mappin
     (LEDGER, tables.LEDGER, (), tables.APPENDED),
     (PARKED, PARKED_COLUMNS, (), tables.TABLE_PROPERTIES),
     (GAPS, GAPS_COLUMNS, (), tables.TABLE_PROPERTIES),
-    (PURGES, PURGES_COLUMNS, (), tables.TABLE_PROPERTIES),
+    (PURGES, tables.PURGES, (), tables.TABLE_PROPERTIES),
 )
 GENERATION = "caudal.generation"
 IDENTITY = "caudal.identity"

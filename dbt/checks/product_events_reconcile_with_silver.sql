@@ -1,4 +1,4 @@
--- Every product event of silver is counted in exactly one group of gold.
+-- Every product event of silver that its plan shows is counted in exactly one group of gold.
 {{ config(tags=['live']) }}
 
 with
@@ -8,7 +8,7 @@ silver as (
     select
         tenant_id,
         count(*) as events
-    from {{ ref('stg_product_event') }}
+    from {{ ref('int_product_events') }}
     group by tenant_id
 
 ),

@@ -21,14 +21,14 @@ class SilverWriter:
         self._path = lake.spark_table("silver", contract.history_table if history else contract.table)
         self._columns = history_columns(contract) if history else silver_columns(contract)
         self._key = (*contract.key, contract.event_id) if history else contract.key
-        self._version = 0
+        self.version = 0
         self._offset = 0
         spark.sql(create_sql(self._path, self._columns, (), silver_properties(contract)))
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Add rows; the version of the commit."""
         self._frame(rows).write.format("delta").mode("append").save(self._path)
-        return self._version
+        return self.version
 
     def upsert(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Replace or add rows by the contract's key (in a history: and event id); the version of the commit.
@@ -41,10 +41,10 @@ class SilverWriter:
             f"merge into delta.`{self._path}` as silver using rows_to_upsert as news on {same} "
             "when matched then update set * when not matched then insert *"
         )
-        return self._version
+        return self.version
 
     def _frame(self, rows: Iterable[Mapping[str, Any]]) -> Any:
-        self._version += 1
+        self.version += 1
         filled = [self._row(row) for row in rows]
         # Timestamps come as ISO texts in UTC, so that a literal row reads as what it is.
         ddl = ", ".join(
@@ -64,8 +64,8 @@ class SilverWriter:
             "_offset": self._offset,
             "_published_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
             "_contract_version": 1,
-            "_batch": self._version,
-            "_version": self._version,
+            "_batch": self.version,
+            "_version": self.version,
             "_late": False,
             "_suppressed": False,
             **row,

@@ -1,4 +1,4 @@
-{{ config(unique_key=['tenant_id', 'event_date', 'tier', 'event_type']) }}
+{{ config(unique_key=['tenant_id', 'event_date', 'tier', 'event_type'], clustered_by=['tenant_id']) }}
 
 with
 
@@ -6,14 +6,14 @@ events as (
 
     select
         tenant_id,
+        event_date,
         tier,
         event_type,
-        subject_ref,
+        user_ref,
         session_id,
         _published_at,
-        _version,
-        cast(occurred_at as date) as event_date
-    from {{ ref('stg_product_event') }}
+        _version
+    from {{ ref('int_product_events') }}
 
 ),
 
@@ -40,7 +40,7 @@ final as (
         events.tier,
         events.event_type,
         count(*) as events,
-        count(distinct events.subject_ref) as users,
+        count(distinct events.user_ref) as users,
         count(distinct events.session_id) as sessions,
         max(events._published_at) as published_at
     from events

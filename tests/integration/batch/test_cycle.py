@@ -182,7 +182,7 @@ def test_increments_equal_a_full_refresh(stack: BatchStack, play: Play) -> None:
 def test_the_published_versions_are_proved(stack: BatchStack) -> None:
     """Every published table has a record and results of a passed gate."""
     [check] = checks(stack.settings)
-    assert (check.ok, check.examined, check.findings) == (True, 20, ())
+    assert (check.ok, check.examined, check.findings) == (True, len(stack.manifest().tables), ())
 
 
 def test_what_a_killed_cycle_left_is_undone_before_the_next(stack: BatchStack) -> None:
@@ -196,8 +196,9 @@ def test_what_a_killed_cycle_left_is_undone_before_the_next(stack: BatchStack) -
     assert before == stack.everything()
 
     stack.silver("product.event").append([{**PAGE, "subject_ref": "u3"}])
-    # A new process: its catalogue is empty, and it merges into what is published all the same.
-    stack.restart()
+    # A new process: its catalogue is empty, and it merges into what is published all the same. From here on the full
+    # group rests: what follows is the same for both, and the full one has the most marts.
+    stack.restart(full_after_s=3600.0, full_every=1000)
     stack.loop.turn()
 
     assert live.tables["fct_orders"].table_id == stack.manifest().tables["fct_orders"].table_id

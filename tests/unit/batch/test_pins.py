@@ -22,7 +22,8 @@ def test_a_table_that_is_not_there_is_an_empty_view_of_the_contracts_shape(tmp_p
     lake = LocalLake(str(tmp_path))
     contract = load_catalog(ROOT / "schemas" / "contracts")["commerce.order"]
     pin = pins.Heads(lake).look([contract])[contract.table]
-    text = pins.view_sql(pins.tables([contract])[0], pin, lake)
+    [table] = pins.tables([contract])
+    text = pins.view_sql(table, pin, lake)
     assert Pin("commerce_order", NEVER) == pin
     assert "cast(null as DECIMAL(18,2)) as `total`" in text
     assert text.endswith("where false")
@@ -124,3 +125,12 @@ def test_an_operation_is_read_wherever_it_stands_in_the_commit(lake: Lake) -> No
     lines = [json.dumps({"add": {"path": "x"}}), json.dumps({"commitInfo": {"operation": "DELETE"}})]
     lake.write_atomic(f"silver/commerce_order/_delta_log/{3:020}.json", "\n".join(lines).encode())
     assert not pins.grew(lake, {"commerce_order": 2}, {"commerce_order": Pin("commerce_order", 3)})
+
+
+def test_what_streaming_writes_about_its_work_is_pinned_like_silver(tmp_path: Path) -> None:
+    """Marts of operations read the ledger and the dead letters at one version, and are empty before there are any."""
+    lake = LocalLake(str(tmp_path))
+    found = pins.Heads(lake).look([])
+    assert {table.name for table in pins.OPERATIONS} == set(found)
+    texts = [pins.view_sql(table, found[table.name], lake) for table in pins.OPERATIONS]
+    assert all(text.endswith("where false") for text in texts)

@@ -43,4 +43,4 @@ def test_the_contracts_that_the_marts_need_are_known() -> None:
     """Parsing waits until each of these contracts has arrived."""
     needed = project.needed(project.source_dir(BatchSettings()))
     assert {"stg_commerce_order", "stg_payments_transaction", "stg_fraud_decision"} <= needed
-    assert "stg_fraud_label" not in needed
+    assert "stg_caudal_rejected" not in needed
