@@ -27,20 +27,14 @@ def attach(suite: Suite, frame: DataFrame, found: tuple[Result, ...]) -> tuple[R
     )
 
 
-def query(suite: Suite, check: Check, table: str) -> str | None:
-    """SQL that names failing rows of a table or view; None when no single row is to blame."""
-    columns = check.keys or suite.identity
-    if not columns:
-        return None
-    listed = ", ".join(f"`{column}`" for column in columns)
-    texts = ", ".join(f"cast(`{column}` as string) as `{column}`" for column in columns)
-    if check.keys:
-        return f"select {texts} from {table} group by {listed} having count(*) > 1 order by {listed} limit {LIMIT}"
-    if check.failing:
-        return f"select {texts} from {table} where {check.failing} order by {listed} limit {LIMIT}"
-    return None
-
-
 def _rows(suite: Suite, check: Check, frame: DataFrame) -> tuple[Mapping[str, str], ...]:
-    sql = query(suite, check, "{checked}")
-    return () if sql is None else tuple(row.asDict() for row in frame.sparkSession.sql(sql, checked=frame).collect())
+    """Identities of failing rows; none when no single row is to blame, as for a mean."""
+    columns = check.keys or suite.identity
+    if check.keys:
+        failing = frame.groupBy(*columns).count().where("`count` > 1")
+    elif check.failing and columns:
+        failing = frame.where(check.failing)
+    else:
+        return ()
+    texts = failing.orderBy(*columns).selectExpr(*(f"cast(`{column}` as string) as `{column}`" for column in columns))
+    return tuple(row.asDict() for row in texts.limit(LIMIT).collect())

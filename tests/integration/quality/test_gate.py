@@ -30,6 +30,8 @@ DECLARED = (
     Declared("unique_together", "", {"columns": ["tenant_id", "order_id"]}),
     Declared("not_null", "tenant_id", {}),
     Declared("between", "total", {"min_value": 0, "max_value": 100}),
+    # Braces, as masks have them too.
+    Declared("expression_is_true", "", {"name": "SHAPE", "expression": "tenant_id rlike '^s[1-8]{1}$'"}),
     Declared("not_null", "total", {"share": 0.5}, "warning"),
     Declared(
         "measure_between",
@@ -111,7 +113,8 @@ def test_a_failure_is_counted_and_its_rows_are_named(spark: SparkSession, shops:
     found = {one.code: one for one in listed}
     assert not results.passed(listed)
     assert (found["UNIQUE:tenant_id+order_id"].failing, found["BETWEEN:total"].failing) == (1, 2)
-    assert found["NOT_NULL:tenant_id"].failing == 1
+    assert (found["NOT_NULL:tenant_id"].failing, found["TRUE:SHAPE"].failing) == (1, 1)
+    assert found["TRUE:SHAPE"].rows == ({"tenant_id": "s9", "order_id": "5"},)
     assert found["KNOWN:tenant_id"].failing == 1
     assert not found["STEADY:mean"].ok
     assert found["UNIQUE:tenant_id+order_id"].rows == ({"tenant_id": "s2", "order_id": "1"},)
