@@ -18,6 +18,7 @@ from batch.tools import Tools
 from batch.transform import Node, failed
 from caudal import log
 from caudal.fault import crashpoint
+from caudal.lake import Lake
 from quality import results
 from quality.marts import GROUPS, Mart
 from quality.results import Result
@@ -120,7 +121,7 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
         with watch.step("transform"):
             nodes = tools.transform.build(
                 work.group,
-                full_refresh=_is_stale(tools, work, entry.cycle if entry else None),
+                full_refresh=is_stale(tools.lake, work, entry.cycle if entry else None),
                 after_each=lambda node: crashpoint("mid-dbt"),
             )
         with watch.step("compact"):
@@ -138,11 +139,12 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
     return _judged(tools, work, opened, nodes, found, watch), watch
 
 
-def _is_stale(tools: Tools, work: Work, cycle: str | None) -> bool:
-    """Whether a published mart was built by other SQL than today's; the group is then built anew."""
+def is_stale(lake: Lake, work: Work, cycle: str | None) -> bool:
+    """Whether a mart that this cycle published was built by other SQL or rules than today's; the group is then built
+    anew."""
     if cycle is None or work.rebuild:
         return work.rebuild
-    earlier = record.load(tools.lake, cycle)
+    earlier = record.load(lake, cycle)
     return earlier is None or any(
         earlier.models.get(name) != work.checksums.get(name) for name in work.own if name in earlier.tables
     )
