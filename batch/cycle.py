@@ -18,6 +18,7 @@ from batch.tools import Tools
 from batch.transform import Node, failed
 from caudal import log
 from caudal.fault import crashpoint
+from caudal.lake import Lake
 from quality import days, results
 from quality.marts import GROUPS, Mart
 from quality.results import Result
@@ -101,7 +102,9 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
         pinned = tools.heads.look(work.contracts.values())
         known = {table.name for table in pins.tables(work.contracts.values())}
         silver = {name: version for name, version in previous.items() if name in known}
-        rebuild = _is_stale(tools, work, entry.cycle if entry else None) or not pins.grew(tools.lake, silver, pinned)
+        rebuild = is_stale(tools.lake, work, entry.cycle if entry else None) or not pins.grew(
+            tools.lake, silver, pinned
+        )
         before = None if rebuild else tools.heads.before(previous, work.diffed)
         if before is None:
             rebuild, before = True, {table: Pin(table, pins.NEVER) for table in work.diffed}
@@ -148,11 +151,12 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
     return _judged(tools, work, opened, nodes, found, watch), watch
 
 
-def _is_stale(tools: Tools, work: Work, cycle: str | None) -> bool:
-    """Whether a published mart was built by other SQL than today's; the group is then built anew."""
+def is_stale(lake: Lake, work: Work, cycle: str | None) -> bool:
+    """Whether a mart that this cycle published was built by other SQL or rules than today's; the group is then built
+    anew."""
     if cycle is None or work.rebuild:
         return work.rebuild
-    earlier = record.load(tools.lake, cycle)
+    earlier = record.load(lake, cycle)
     return earlier is None or any(
         earlier.models.get(name) != work.checksums.get(name) for name in work.own if name in earlier.tables
     )

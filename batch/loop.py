@@ -52,7 +52,6 @@ class Loop:
         self._works: dict[str, Work] = {}
         self._looked_in: int | None = None
         self._rules: ProductRules = load_rules(settings.product_rules)
-        self._built_by: dict[str, str] = {}
 
     def learn(self, contracts: Iterable[Contract]) -> bool:
         """Take in new or changed contracts: sources, staging and suites follow at once. True when anything changed.
@@ -157,7 +156,7 @@ class Loop:
             seconds_since_full=time.monotonic() - self._full_at,
             full_every=self._settings.full_every,
             full_after_s=self._settings.full_after_s,
-            changed_models=self._ruled_anew(),
+            changed_models=self._outdated(manifest),
         )
 
     def _look_at_rules(self) -> None:
@@ -167,12 +166,13 @@ class Loop:
         except RulesError as error:
             self.tools.alerts.raise_(error.code, error.what, "product-rules", where=error.where, why=error.why)
 
-    def _ruled_anew(self) -> tuple[str, ...]:
-        """Groups whose marts this process built by other rules than today's."""
+    def _outdated(self, manifest: Manifest | None) -> tuple[str, ...]:
+        """Groups whose published marts were built by other SQL or by other rules than today's."""
+        entries = manifest.groups if manifest else {}
         return tuple(
             group
-            for group, work in self._works.items()
-            if work.ruled and self._built_by.get(group, self._rules.digest) != self._rules.digest
+            for group in self._works
+            if group in entries and cycle.is_stale(self.tools.lake, self.work(group), entries[group].cycle)
         )
 
     def _run(self, group: str, why: str) -> Record | None:
@@ -186,7 +186,6 @@ class Loop:
             report_failure(self.tools, group, error)
             days.add_cycle(self.tools.lake, group, started_ms, self.tools.clock.now_ms(), ok=False)
             return None
-        self._built_by[group] = self._rules.digest
         if group == LIVE:
             self._live_since_full += 1
         else:
