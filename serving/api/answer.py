@@ -37,7 +37,7 @@ def chosen(asked: Format | None, accept: str) -> Format:
 
 def written(table: pa.Table, form: Format) -> bytes:
     """The rows as a file of that format; JSON is for `rows`, which goes into an answer's body."""
-    return WRITERS[form](table)
+    return WRITERS[form](_plain(table))
 
 
 def rows(table: pa.Table) -> list[dict[str, object]]:
@@ -67,6 +67,24 @@ def value(found: object) -> object:
                 return {str(k): value(v) for k, v in found}
             return [value(v) for v in found]
     return found
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """DataFusion answers with views of text, which neither CSV nor every reader of the other formats knows."""
+    import pyarrow as pa
+
+    def plain(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_string_view(kind):
+            return pa.string()
+        if pa.types.is_binary_view(kind):
+            return pa.binary()
+        if pa.types.is_map(kind):
+            return pa.map_(plain(kind.key_type), plain(kind.item_type))
+        if pa.types.is_list(kind):
+            return pa.list_(plain(kind.value_type))
+        return kind
+
+    return table.cast(pa.schema([field.with_type(plain(field.type)) for field in table.schema]))
 
 
 def _timed(table: pa.Table) -> pa.Table:

@@ -176,6 +176,14 @@ def test_a_hundred_thousand_questions(site: tuple[Send, Ran]) -> None:
     run(site, int(os.environ.get("CAUDAL_TEST_QUESTIONS", "100000")) * 4 // 9)
 
 
+@pytest.mark.parametrize("form", ["json", "csv", "parquet", "arrow"])
+def test_a_plain_question_is_answered_in_every_format(site: tuple[Send, Ran], form: str) -> None:
+    """All columns of a mart, as the engine gives them."""
+    answer = site[0]("POST", "/v1/query", json={"mart": "fct_orders", "format": form})
+    assert answer.status_code == 200
+    assert HOME.encode() in answer.content
+
+
 def test_a_question_has_a_size(site: tuple[Send, Ran]) -> None:
     """A body above its bound is refused before it is read."""
     answer = site[0]("POST", "/v1/query", content=b" " * 70_000)

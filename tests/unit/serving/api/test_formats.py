@@ -40,6 +40,21 @@ def test_csv_quotes_what_it_must() -> None:
     assert back.column("tags").to_pylist() == ['["x", "y"]', ""]
 
 
+def test_text_as_the_query_engine_gives_it_can_be_read_by_all() -> None:
+    """The engine answers with views of text and bytes, alone and in lists: every format has plain ones."""
+    views = pa.table(
+        {
+            "a": pa.array(["x", None], pa.string_view()),
+            "b": pa.array([["y"], None], pa.list_(pa.string_view())),
+            "c": pa.array([b"z", None], pa.binary_view()),
+        }
+    )
+    with pa.ipc.open_stream(written(views, "arrow")) as stream:
+        assert stream.read_all().schema.types == [pa.string(), pa.list_(pa.string()), pa.binary()]
+    assert parquet.read_table(BytesIO(written(views, "parquet"))).column("a").to_pylist() == ["x", None]
+    assert csv.read_csv(BytesIO(written(views, "csv"))).column("b").to_pylist() == ['["y"]', ""]
+
+
 @pytest.mark.parametrize("form", ["json", "csv", "parquet", "arrow"])
 def test_nothing_is_an_answer_too(form: Format) -> None:
     """No rows give a file that can be read, in every format."""
