@@ -57,6 +57,15 @@ def gold(lake: Lake) -> list[dict[str, Any]]:
     ]
 
 
+def unpublished(lake: Lake) -> list[str]:
+    """Publish groups that have published nothing yet."""
+    from quality.marts import GROUPS
+    from schemas.manifest import load_current
+
+    manifest = load_current(lake)
+    return [group for group in GROUPS if manifest is None or group not in manifest.groups]
+
+
 def decisions(lake: Lake) -> dict[str, int]:
     """Decisions in silver by outcome."""
     return _pairs(

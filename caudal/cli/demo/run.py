@@ -149,6 +149,7 @@ class Demo:
             return missing
         rows = {entry["table"]: entry["rows"] for entry in facts.gold(self._lake)}
         missing = [f"gold of {case}" for case, mart in facts.CASES.items() if not rows.get(mart)]
+        missing = missing or [f"the group {group} of gold" for group in facts.unpublished(self._lake)]
         if not missing and not facts.dead_letters(self._lake):
             missing = ["a dead letter"]
         if not missing and not all(facts.second_version(self._lake)):
