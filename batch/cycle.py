@@ -99,7 +99,6 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
 
     with watch.step("pin"):
         pinned = tools.heads.look(work.contracts.values())
-        pinned = tools.heads.look(work.contracts.values())
         known = {table.name for table in pins.tables(work.contracts.values())}
         silver = {name: version for name, version in previous.items() if name in known}
         rebuild = is_stale(tools.lake, work, entry.cycle if entry else None) or not pins.grew(

@@ -19,7 +19,7 @@ from schemas.tables import (
     Column,
     history_columns,
     silver_columns,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

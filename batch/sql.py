@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from schemas.rule_spark import string_literal
+
 
 def rows(columns: str, values: Iterable[Sequence[object]]) -> str:
     """A SELECT of these rows; `columns` is `name type, name type`. Without a row it has the shape all the same."""
@@ -29,6 +31,5 @@ def literal(value: object) -> str:
         case datetime():
             return f"timestamp '{value.isoformat(sep=' ', timespec='milliseconds')}'"
         case str():
-            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-            return f"'{escaped}'"
+            return string_literal(value)
     raise TypeError(f"no literal for {type(value).__name__}")

@@ -25,6 +25,7 @@ from typing import Any
 from quality.errors import SuiteError
 from quality.marts import Mart, Test
 from quality.suites import Check, Suite, rows, unique
+from schemas.rule_spark import string_literal
 
 _REF = re.compile(r"ref\(['\"](\w+)['\"]\)")
 # How many deviations from its past a measure may lie when nothing is said: one in some ten thousand runs is beyond.
@@ -151,4 +152,4 @@ def _relationship(mart: Mart, test: Test, groups: Mapping[str, str], flags: dict
 def _literal(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "\\'") + "'"
+    return str(value) if isinstance(value, int | float) else string_literal(str(value))

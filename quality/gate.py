@@ -57,7 +57,7 @@ class Gate:
         A check that breaks counts as failed, and says so.
         """
         checked = frame.selectExpr("*", *(f"{sql} as `{name}`" for name, sql in suite.flags.items()))
-        moving = {check.code: self._bounds(suite, check) for check in suite.checks if check.moving}
+        moving = self._moving(suite)
         outcome = self._checkpoint(suite).run(
             batch_parameters={"dataframe": checked}, expectation_parameters=_parameters(suite, moving)
         )
@@ -72,11 +72,12 @@ class Gate:
             raise AssertionError(f"suite {suite.name}: the checkpoint and its results disagree")
         return evidence.attach(suite, checked, found)
 
-    def _bounds(self, suite: Suite, check: Check) -> Bounds:
-        """The fixed bounds, made narrower by those that follow from the measure's past."""
-        low, high = self._steady.bounds(f"{suite.name}:{check.code}", check.moving) if self._steady else OPEN
-        lows, highs = ([one for one in pair if one is not None] for pair in ((low, check.low), (high, check.high)))
-        return max(lows, default=None), min(highs, default=None)
+    def _moving(self, suite: Suite) -> dict[str, Bounds]:
+        """Bounds by code of measures that have a past: the fixed ones, made narrower by those that follow from it."""
+        named = {f"{suite.name}:{check.code}": check for check in suite.checks if check.moving}
+        wanted = {name: check.moving for name, check in named.items()}
+        past = self._steady.bounds(wanted) if self._steady else dict.fromkeys(named, OPEN)
+        return {check.code: _narrower(past[name], (check.low, check.high)) for name, check in named.items()}
 
     def _checkpoint(self, suite: Suite) -> Any:
         held = self._held.get(suite.name)
@@ -107,6 +108,11 @@ class Gate:
         low: Any = {"$PARAMETER": f"low_{_place(suite, check)}"} if check.moving else check.low
         high: Any = {"$PARAMETER": f"high_{_place(suite, check)}"} if check.moving else check.high
         return self._measure(measure=check.measure, min_value=low, max_value=high, **common)
+
+
+def _narrower(one: Bounds, other: Bounds) -> Bounds:
+    lows, highs = ([bound for bound in pair if bound is not None] for pair in zip(one, other, strict=True))
+    return max(lows, default=None), min(highs, default=None)
 
 
 def _place(suite: Suite, check: Check) -> int:

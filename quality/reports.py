@@ -38,6 +38,10 @@ class Period:
         except ValueError:
             raise UsageError("this is neither a day nor a month", where="--date", fix="2026-11-28 or 2026-11") from None
 
+    def days(self) -> list[date]:
+        """Its days, the first one first."""
+        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+
     def holds(self, at_ms: int) -> bool:
         return self.first <= days.day_of(at_ms) <= self.last
 
@@ -67,13 +71,8 @@ def service_level(lake: Lake, period: Period, marts: Iterable[Mart], objective: 
     """The service-level report of a period."""
     born = days.born(lake)
     # A day that left no history is one on which nothing ran: its promises are judged like those of any other.
-    listed = [
-        days.load(lake, day)
-        for n in range((period.last - period.first).days + 1)
-        if born is not None and born <= (day := period.first + timedelta(days=n)) <= now.date()
-    ]
-    span = [(period.first + timedelta(days=n)).isoformat() for n in range((period.last - period.first).days + 1)]
-    tallies = {day: tally for day in span if (tally := uptime.load(lake, day))}
+    listed = [days.load(lake, day) for day in period.days() if born is not None and born <= day <= now.date()]
+    tallies = {day: tally for day in map(str, period.days()) if (tally := uptime.load(lake, day))}
     return service.report(period.name, listed, tallies, marts, records(lake, period), objective, now, born)
 
 

@@ -42,9 +42,10 @@ class Steady:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
 
-    def bounds(self, name: str, deviations: float) -> Bounds:
-        """Bounds of the measure `layer.table:CODE` now."""
-        return around(load(self._lake).get(name, ()), deviations)
+    def bounds(self, deviations: Mapping[str, float]) -> dict[str, Bounds]:
+        """Bounds now of measures by name, `layer.table:CODE`."""
+        past = load(self._lake) if deviations else {}
+        return {name: around(past.get(name, ()), many) for name, many in deviations.items()}
 
 
 def load(lake: Lake) -> dict[str, list[float]]:

@@ -30,7 +30,7 @@ def compile_(node: Node, names: Mapping[str, str]) -> str:
         case tree.IsNull(item):
             return f"({compile_(item, names)} IS NULL)"
         case tree.Like(item, pattern):
-            return f"({compile_(item, names)} LIKE {_string(pattern)})"
+            return f"({compile_(item, names)} LIKE {string_literal(pattern)})"
         case tree.Length(item):
             return f"CAST(length({compile_(item, names)}) AS BIGINT)"
         case tree.Compare(op, left, right, operand):
@@ -77,7 +77,7 @@ def _zero(kind: Type) -> str:
 
 def _literal(value: object, kind: Type) -> str:
     if kind == tree.STRING:
-        return _string(str(value))
+        return string_literal(str(value))
     if kind == tree.BOOLEAN:
         return "TRUE" if value else "FALSE"
     if kind == tree.LONG:
@@ -92,6 +92,7 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _string(value: str) -> str:
+def string_literal(value: str) -> str:
+    """A text as Spark's SQL writes it."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streaming.staged import listed
+from streaming.staged import begun, listed
 from streaming.vectors import Files
 
 if TYPE_CHECKING:
@@ -38,11 +38,8 @@ class Compaction:
 
 def stage(session: SparkSession, path: str, names: Sequence[str]) -> Compaction | None:
     """Write the rows of these files into one; None when fewer than two of them are there."""
-    jvm, java = session.sparkContext._jvm, session._jsparkSession
-    delta, option = jvm.org.apache.spark.sql.delta, jvm.scala.Option
-    jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(java)
-    log = delta.DeltaLog.forTable(java, path)
-    transaction = log.startTransaction()
+    jvm, (log, transaction) = session.sparkContext._jvm, begun(session, path)
+    option = jvm.scala.Option
     small = list(Files().named(transaction, names).values())
     if len(small) < 2:
         return None

@@ -60,10 +60,7 @@ def stage(frame: DataFrame, path: str, txn: Txn, metadata: str = "", instead: Pl
     session = frame.sparkSession
     jvm, java = _jvm(session), session._jsparkSession
     delta, nothing = jvm.org.apache.spark.sql.delta, jvm.scala.Option.empty()
-    # What runs below asks for the thread's session; the settings of another one would hold.
-    jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(java)
-    log = delta.DeltaLog.forTable(java, path)
-    transaction = log.startTransaction()
+    log, transaction = begun(session, path)
     settings = jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(jvm.java.util.HashMap())
     options = delta.DeltaOptions(settings, java.sessionState().conf())
     write = delta.commands.WriteIntoDelta(
@@ -76,6 +73,15 @@ def stage(frame: DataFrame, path: str, txn: Txn, metadata: str = "", instead: Pl
         transaction.readWholeTable()
         _counted(jvm, session, transaction, len(instead.rows))
     return Staged(session, transaction, actions, txn, metadata, instead)
+
+
+def begun(session: SparkSession, path: str) -> tuple[Any, Any]:
+    """A table's log, and a transaction that begins with its newest version."""
+    jvm, java = _jvm(session), session._jsparkSession
+    # What runs in it asks for the thread's session; the settings of another one would hold.
+    jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(java)
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(java, path)
+    return log, log.startTransaction()
 
 
 def _replaces(instead: Places | None) -> bool:

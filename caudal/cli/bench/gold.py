@@ -17,17 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch import record
+from batch.plan import FULL, LIVE
 from batch.record import Record
+from caudal.cli.bench import measure
+from caudal.cli.demo import facts
 from caudal.lake import Lake
 from caudal.local.supervisor import Supervisor
 from caudal.query import Query
 from schemas.manifest import Manifest, TableVersion, load, load_current
 
 Say = Callable[[str], None]
-LIVE, FULL = "live", "full"
 # One row of it is one event, and no row leaves it.
 MART = "fct_transactions"
-QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _TICK_S = 2.0
 
 
@@ -43,7 +44,7 @@ class Plan:
 def run(supervisor: Supervisor, plan: Plan, say: Say) -> dict[str, Any] | None:
     """Watch a platform on which players act; None when it was told to end before its time."""
     lake = Lake.open(supervisor.settings)
-    if not _until(supervisor, lambda: _published(lake), say):
+    if not _until(supervisor, lambda: not facts.unpublished(lake), say):
         return None
     say(f"bench: both groups are published; warming up for {plan.warm_s:.0f} s")
     supervisor.wait(plan.warm_s)
@@ -61,7 +62,7 @@ def judged(lake: Lake, began_ms: int, plan: Plan) -> dict[str, Any]:
     records = [found for cycle in cycles if (found := record.load(lake, cycle)) is not None]
     ages = event_ages(lake, manifests)
     return {
-        "event_to_gold_s": quantiles(ages),
+        "event_to_gold_s": measure.quantiles(ages) if len(ages) else {},
         "cycle_s": {name: _seconds(records, name) for name in (LIVE, FULL)},
         "step_s": {name: _steps(records, name) for name in (LIVE, FULL)},
         "quality_share": quality_share(records),
@@ -94,14 +95,6 @@ def _ages(lake: Lake, before: TableVersion, after: TableVersion, at_ms: int) -> 
     return pc.divide(pc.subtract(pa.scalar(at_ms), published).cast(pa.float64()), 1000.0)
 
 
-def quantiles(ages: pa.Array) -> dict[str, float]:
-    """P50, P95 and P99; nothing of nothing."""
-    if not len(ages):
-        return {}
-    found = pc.quantile(ages, q=list(QUANTILES.values())).to_pylist()
-    return {name: round(value, 2) for name, value in zip(QUANTILES, found, strict=True)}
-
-
 def quality_share(records: Iterable[Record]) -> float | None:
     """The gate's part of all seconds that cycles took."""
     sums = [(one.seconds.get("gate", 0.0), sum(one.seconds.values())) for one in records]
@@ -130,11 +123,6 @@ def _since(lake: Lake, began_ms: int) -> Iterator[Manifest]:
             break
         number -= 1
     return reversed(found)
-
-
-def _published(lake: Lake) -> bool:
-    current = load_current(lake)
-    return current is not None and {LIVE, FULL} <= set(current.groups)
 
 
 def _until(supervisor: Supervisor, done: Callable[[], bool], say: Say) -> bool:

@@ -11,9 +11,6 @@ import typer
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
 from caudal.errors import Exit
 
-# What the simulators make by themselves, events/s.
-_DEFAULT_RATE = 193.0
-
 
 def gold(
     rate: Annotated[float, typer.Option(min=10, help="events/s of all sources together")] = 500,
@@ -32,7 +29,7 @@ def gold(
     from caudal.cli.bench import gold as bench
     from caudal.cli.bench import ingest, measure
     from caudal.cli.demo import prepare
-    from caudal.cli.demo.run import rates
+    from caudal.cli.demo.run import factor_of, rates
     from caudal.local import stages
     from caudal.local.plan import local_plan
     from caudal.local.supervisor import Supervisor
@@ -44,7 +41,7 @@ def gold(
         own = settings.load({"data_dir": f"{scratch}/data", "contracts_dir": str(contracts)}, {})
         own.data_dir.mkdir(parents=True)
         log.setup(own, "bench")
-        env = {**rates(own, rate / _DEFAULT_RATE), "CAUDAL_PRODUCERS__SIMULATE__HISTORY_DAYS": "1"}
+        env = {**rates(own, factor_of(own, rate)), "CAUDAL_PRODUCERS__SIMULATE__HISTORY_DAYS": "1"}
         players = stages.child("simulate", own.run_dir, env=env)
         plan = local_plan(own, lake="local", stages=("streaming", "batch", "web"))
         supervisor = Supervisor(own, [*plan, players], say=say)

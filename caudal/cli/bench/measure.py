@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
 @dataclass(frozen=True)
 class Written:
     """Data files, their bytes, and commits, of all Delta tables of a run."""
@@ -56,6 +59,12 @@ def machine() -> dict[str, object]:
     """What the measurement ran on, and how busy that was."""
     load = [round(one, 2) for one in os.getloadavg()]
     return {"system": platform.system(), "arch": platform.machine(), "cores": os.cpu_count(), "load": load}
+
+
+def quantiles(ages: pa.Array | pa.ChunkedArray) -> dict[str, float]:
+    """P50, P95 and P99 of ages in seconds."""
+    found = pc.quantile(ages, q=list(QUANTILES.values())).to_pylist()
+    return {name: round(age, 2) for name, age in zip(QUANTILES, found, strict=True)}
 
 
 def written(folder: Path) -> Written:

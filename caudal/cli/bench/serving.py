@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import platform
 import socket
 import statistics
 import threading
@@ -19,6 +17,7 @@ from deltalake import DeltaTable
 
 from caudal import tokens
 from caudal.cli.bench import serving_lake as data
+from caudal.cli.bench.measure import machine
 from caudal.cli.bench.serving_load import Timed, duckdb, first, load
 from caudal.errors import TransientError
 from caudal.lake import Lake
@@ -101,12 +100,7 @@ def answer(
         "plan": asdict(plan),
         "command": f"caudal bench serving --rows {plan.rows} --tenants {plan.tenants} --rate {plan.rate:g} "
         f"--seconds {plan.seconds:g} -o json",
-        "machine": {
-            "system": platform.system(),
-            "arch": platform.machine(),
-            "cores": os.cpu_count(),
-            "load": [round(one, 2) for one in os.getloadavg()],
-        },
+        "machine": machine(),
     }
 
 

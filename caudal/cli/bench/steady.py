@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-import pyarrow.compute as pc
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
@@ -23,7 +22,6 @@ from streaming.query import Query
 
 # What the start of a load costs is not what a load costs.
 WARM_UP_S = 30.0
-QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def ages(rig: Rig, folder: Path, rate: int, seconds: float, say: Callable[[str], None]) -> dict[str, float]:
@@ -48,8 +46,7 @@ def ages(rig: Rig, folder: Path, rate: int, seconds: float, say: Callable[[str],
 def quantiles(lake: Lake, tables: Sequence[str], since_ms: int) -> dict[str, float]:
     """Age of the rows published since then, when the commit that holds them was made. Seconds."""
     fresh = measure.ages(lake, tables, since_ms)["age"]
-    found = pc.quantile(fresh, q=list(QUANTILES.values())).to_pylist()
-    return {**{name: round(age, 2) for name, age in zip(QUANTILES, found, strict=True)}, "events": len(fresh)}
+    return {**measure.quantiles(fresh), "events": len(fresh)}
 
 
 def emptied(rig: Rig) -> None:

@@ -188,11 +188,19 @@ class Demo:
 
 def rates(loaded: Settings, factor: float) -> dict[str, str]:
     """The players' rates, scaled; the history and the rest of their settings stay."""
+    return {f"CAUDAL_PRODUCERS__SIMULATE__{name.upper()}": str(n * factor) for name, n in _rates(loaded).items()}
+
+
+def factor_of(loaded: Settings, events_per_s: float) -> float:
+    """By what the players' rates are scaled to make so many events/s together."""
+    return events_per_s / sum(_rates(loaded).values())
+
+
+def _rates(loaded: Settings) -> dict[str, float]:
     from producers.simulate.settings import SimulateSettings
 
     own = loaded.section("producers.simulate", SimulateSettings)
-    names = ("payments_per_s", "webhooks_per_s", "product_per_s")
-    return {f"CAUDAL_PRODUCERS__SIMULATE__{name.upper()}": str(getattr(own, name) * factor) for name in names}
+    return {name: getattr(own, name) for name in ("payments_per_s", "webhooks_per_s", "product_per_s")}
 
 
 class _Background:

@@ -45,4 +45,4 @@ def test_the_past_is_bounded_and_by_measure(tmp_path: Path) -> None:
     remember(lake, [("a", float(n)) for n in range(KEPT + 5)])
     remember(lake, [("b", 1.0)])
     assert (len(load(lake)["a"]), load(lake)["a"][0], load(lake)["b"]) == (KEPT, 5.0, [1.0])
-    assert Steady(lake).bounds("b", 6) == (None, None)
+    assert Steady(lake).bounds({"b": 6}) == {"b": (None, None)}
