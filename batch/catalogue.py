@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from schemas.contract import Contract
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# Versions, and those before them: it says how to read and is no input.
+PINS = "_pins"
 SCHEMAS = ("pinned", "before", "published", "staging", "intermediate", "gold")
 
 
@@ -62,6 +65,11 @@ class Catalogue:
         """Make views from their names and the SELECT that each stands for."""
         for name, body in views.items():
             self._say(name, f"create or replace view {name} as {body}")
+
+    def content(self, views: Iterable[str]) -> str:
+        """A digest of what these views of `pinned` select now: the same as long as they hold the same rows."""
+        said = (self._said.get(f"pinned.{view}", "") for view in sorted(views) if view != PINS)
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
     def attach(self, mart: str) -> None:
         """Let dbt see a mart that is published, so that it merges into it."""

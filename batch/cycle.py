@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -24,7 +24,7 @@ from quality.marts import GROUPS, Mart
 from quality.results import Result
 from quality.suites import Suite
 from schemas.contract import Contract
-from schemas.manifest import load_current
+from schemas.manifest import Group, load_current
 
 _log = log.get("batch")
 
@@ -43,6 +43,7 @@ class Work:
     checksums: Mapping[str, str] = field(default_factory=dict)
     compact_files: int = 48
     tenant_files: int = 6
+    slice_marts: int = 4
     ruled: Collection[str] = frozenset()
     """Own marts that read the rules of product analytics."""
     views: Mapping[str, str] = field(default_factory=dict)
@@ -62,22 +63,38 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._aside = 0.0
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        begun, self._aside = time.monotonic(), 0.0
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - begun - self._aside, 3)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Time within a step that belongs to somebody else."""
         begun = time.monotonic()
         try:
             yield
         finally:
-            self.seconds[name] = round(time.monotonic() - begun, 3)
+            self._aside += time.monotonic() - begun
 
 
-def run(tools: Tools, work: Work) -> Record:
+def nothing() -> bool:
+    """Between the slices of a cycle nobody else has his turn."""
+    return False
+
+
+def run(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> Record:
     """Restore, pin, transform, gate, publish. Returns the published record.
 
-    Raises BuildFailed or GateFailed; the group's tables are then as readers see them, and the record says why.
+    `between` is called between slices of the work; it says whether it ran a cycle of another group. Raises BuildFailed
+    or GateFailed; the group's tables are then as readers see them, and the record says why.
     """
-    built, watch = build(tools, work)
+    built, watch = build(tools, work, between)
     with watch.step("publish"):
         publish(tools.lake, tools.clock, built)
     crashpoint("after-publish")
@@ -87,35 +104,22 @@ def run(tools: Tools, work: Work) -> Record:
     return done
 
 
-def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
+def build(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> tuple[Record, Stopwatch]:
     """All steps but the last: a record whose gate passed, open until it is published."""
     watch = Stopwatch()
     with watch.step("restore"):
         restore.settle(tools, work.group, work.own)
-    manifest = load_current(tools.lake)
-    entry = manifest.groups.get(work.group) if manifest else None
-    previous = dict(entry.silver_versions) if entry else {}
-    versions = {name: t.version for g in manifest.groups.values() for name, t in g.tables.items()} if manifest else {}
-
     with watch.step("pin"):
-        pinned = tools.heads.look(work.contracts.values())
-        known = {table.name for table in pins.tables(work.contracts.values())}
-        silver = {name: version for name, version in previous.items() if name in known}
-        rebuild = is_stale(tools.lake, work, entry.cycle if entry else None) or not pins.grew(
-            tools.lake, silver, pinned
-        )
-        before = None if rebuild else tools.heads.before(previous, work.diffed)
-        if before is None:
-            rebuild, before = True, {table: Pin(table, pins.NEVER) for table in work.diffed}
-        tools.catalogue.pin(work.contracts.values(), pinned, {} if rebuild else previous, before)
-        tools.catalogue.show(work.views)
-        tools.catalogue.publish(work.marts, versions)
-        if work.group == FULL:
-            tools.catalogue.show(_operations(tools, work))
-        for mart in work.own:
-            if mart in versions:
-                tools.catalogue.attach(mart)
-    inputs = {name: pinned[name] for name in work.inputs if name in pinned}
+        stage = _staged(tools, work)
+        stage.set(tools)
+
+    def pause() -> None:
+        _go_on(tools)
+        with watch.aside():
+            if between():
+                stage.set(tools)
+
+    reads = {mart: tools.catalogue.content(tools.transform.sources((mart,))) for mart in work.own}
     opened = record.save(
         tools.lake,
         Record(
@@ -124,23 +128,21 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
             state="open",
             started_ms=tools.clock.now_ms(),
             inputs=tuple(sorted(work.inputs)),
-            silver_versions=pins.versions(inputs),
+            silver_versions=pins.versions(stage.inputs),
             models={name: work.checksums[name] for name in work.own if name in work.checksums},
+            reads=reads,
         ),
     )
     try:
         with watch.step("transform"):
-            nodes = tools.transform.build(
-                work.group,
-                full_refresh=rebuild,
-                after_each=lambda node: crashpoint("mid-dbt"),
-            )
+            moved = work.own if stage.rebuild else _moved(tools.lake, stage.entry, reads)
+            nodes = _transform(tools, work, moved, stage.rebuild, pause)
         with watch.step("compact"):
             _compact(tools, work)
         crashpoint("after-dbt")
         _go_on(tools)
         with watch.step("gate"):
-            found = _gate(tools, work, inputs, previous)
+            found = _gate(tools, work, stage, pause)
     except Stopped:
         raise
     except BaseException:
@@ -148,6 +150,79 @@ def build(tools: Tools, work: Work) -> tuple[Record, Stopwatch]:
         raise
     crashpoint("after-gate")
     return _judged(tools, work, opened, nodes, found, watch), watch
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the session's views show to a cycle's marts: the same from its first slice to its last."""
+
+    work: Work
+    entry: Group | None
+    """What is published of the group."""
+    pinned: Mapping[str, Pin]
+    before: Mapping[str, Pin]
+    rebuild: bool
+    """Whether every mart is built anew."""
+    versions: Mapping[str, int]
+    """Of all published marts."""
+    shown: Mapping[str, str]
+
+    @property
+    def previous(self) -> Mapping[str, int]:
+        """The silver versions that published gold was built from."""
+        return self.entry.silver_versions if self.entry else {}
+
+    @property
+    def inputs(self) -> Mapping[str, Pin]:
+        return {name: self.pinned[name] for name in self.work.inputs if name in self.pinned}
+
+    def set(self, tools: Tools) -> None:
+        """Point the session's views at this cycle's versions."""
+        contracts = self.work.contracts.values()
+        tools.catalogue.pin(contracts, self.pinned, {} if self.rebuild else self.previous, self.before)
+        tools.catalogue.show(self.shown)
+        tools.catalogue.publish(self.work.marts, self.versions)
+        for mart in self.work.own:
+            if mart in self.versions:
+                tools.catalogue.attach(mart)
+
+
+def _staged(tools: Tools, work: Work) -> Stage:
+    manifest = load_current(tools.lake)
+    entry = manifest.groups.get(work.group) if manifest else None
+    previous = dict(entry.silver_versions) if entry else {}
+    versions = {name: t.version for g in manifest.groups.values() for name, t in g.tables.items()} if manifest else {}
+    pinned = tools.heads.look(work.contracts.values())
+    known = {table.name for table in pins.tables(work.contracts.values())}
+    silver = {name: version for name, version in previous.items() if name in known}
+    rebuild = entry is None or is_stale(tools.lake, work, entry.cycle) or not pins.grew(tools.lake, silver, pinned)
+    before = None if rebuild else tools.heads.before(previous, work.diffed)
+    if before is None:
+        rebuild, before = True, {table: Pin(table, pins.NEVER) for table in work.diffed}
+    shown = {**work.views, **(_operations(tools, work) if work.group == FULL else {})}
+    return Stage(work, entry, pinned, before, rebuild, versions, shown)
+
+
+def _transform(
+    tools: Tools, work: Work, marts: Collection[str], rebuild: bool, pause: Callable[[], None]
+) -> tuple[Node, ...]:
+    """Build these marts and run the checks that read them; those of the full group in slices."""
+    crash = lambda node: crashpoint("mid-dbt")  # noqa: E731  a name for it says nothing more
+    if work.group != FULL:
+        return tools.transform.build(marts, full_refresh=rebuild, after_each=crash)
+    nodes: tuple[Node, ...] = ()
+    for part in tools.transform.slices(marts, work.slice_marts):
+        nodes += tools.transform.models(part, full_refresh=rebuild, after_each=crash)
+        pause()
+    return nodes + tools.transform.checks(marts)
+
+
+def _moved(lake: Lake, entry: Group | None, reads: Mapping[str, str]) -> tuple[str, ...]:
+    """The marts whose inputs are others than those of the published ones; by `reads`, a digest for each mart."""
+    earlier = record.load(lake, entry.cycle) if entry else None
+    known = earlier.reads if earlier else {}
+    published = entry.tables if entry else {}
+    return tuple(mart for mart, content in reads.items() if mart not in published or known.get(mart) != content)
 
 
 def is_stale(lake: Lake, work: Work, cycle: str | None) -> bool:
@@ -176,23 +251,23 @@ def _compact(tools: Tools, work: Work) -> None:
 
 
 def _gate(
-    tools: Tools, work: Work, inputs: Mapping[str, Pin], previous: Mapping[str, int]
+    tools: Tools, work: Work, stage: Stage, pause: Callable[[], None]
 ) -> tuple[dict[str, Built], tuple[Result, ...]]:
     """Gold at exactly the versions to be published, and what this cycle took from silver."""
     found: list[Result] = []
     tables: dict[str, Built] = {}
     marts = {mart.name: mart for mart in work.marts}
     for name, head in gold.heads(tools.lake, work.own).items():
+        pause()
         frame = tools.catalogue.at(name, head.version)
-        _go_on(tools)
         tables[name] = Built(head.version, head.table_id, head.rows)
         found.append(results.shape(marts[name], frame.dtypes))
         found += tools.gate.run(work.suites[f"gold.{name}"], frame, head.rows)
     for contract in work.contracts.values():
-        pin = inputs.get(contract.table)
-        if pin is None or pin.version <= previous.get(contract.table, pins.NEVER):
+        pin, before = stage.inputs.get(contract.table), stage.previous.get(contract.table, pins.NEVER)
+        if pin is None or pin.version <= before:
             continue
-        changed = f"_version > {previous.get(contract.table, pins.NEVER)}"
+        changed = f"_version > {before}"
         exists = "" if contract.mode == "append" else " and _deleted_at is null"
         frame = tools.spark.table(f"pinned.{contract.table}").where(changed + exists)
         found += tools.gate.run(work.suites[f"silver.{contract.table}"], frame)
@@ -230,6 +305,7 @@ def _judged(
         tests={"passed": sum(r.ok for r in checks), "failed": sum(not r.ok for r in checks)},
         failed=names,
         seconds=dict(watch.seconds),
+        mart_seconds={node.name: round(node.seconds, 3) for node in nodes if node.kind == "model"},
     )
     record.save(tools.lake, judged)
     if names:

@@ -96,6 +96,7 @@ class Loop:
                 ruled=frozenset(mart for mart in own if self.tools.transform.sources((mart,)) & product.RULE_VIEWS),
                 compact_files=self._settings.compact_files,
                 tenant_files=self._settings.tenant_files,
+                slice_marts=self._settings.slice_marts,
                 prices=self._settings.prices,
             )
         self._digest = digest
@@ -180,7 +181,7 @@ class Loop:
         previous = _published(load_current(self.tools.lake), group) or {}
         started_ms = self.tools.clock.now_ms()
         try:
-            done = cycle.run(self.tools, self.work(group))
+            done = cycle.run(self.tools, self.work(group), self._live_between if group == FULL else cycle.nothing)
         except (GateFailed, BuildFailed) as error:
             self._not_before[group] = time.monotonic() + RETRY_S
             report_failure(self.tools, group, error)
@@ -194,6 +195,14 @@ class Loop:
             self._unusual()
         report_published(self.tools, done, self._works[group], previous)
         return done
+
+    def _live_between(self) -> bool:
+        """Between two slices of the full group: a cycle of the live one, when it is due."""
+        found = pins.versions(self.tools.heads.look(self._contracts.values()))
+        due = [one for one in self._due(found) if one.group == LIVE]
+        for one in due:
+            self._run(LIVE, one.why)
+        return bool(due)
 
     def _unusual(self) -> None:
         """Once an hour: is the input as usual? Whatever goes wrong with that is no reason to stop cycles."""

@@ -188,12 +188,11 @@ def erased_sql(lake: Lake) -> str:
     from deltalake import DeltaTable
 
     address = erased_refs_path(lake)
-    exists = DeltaTable.is_deltatable(address, storage_options=lake.storage_options)
-    body = (
-        f"select distinct subject_ref from delta.`{address.replace('s3://', 's3a://', 1)}`"
-        if exists
-        else "select cast(null as string) as subject_ref where false"
-    )
+    body = "select cast(null as string) as subject_ref where false"
+    if DeltaTable.is_deltatable(address, storage_options=lake.storage_options):
+        version = DeltaTable(address, storage_options=lake.storage_options).version()
+        spark_address = address.replace("s3://", "s3a://", 1)
+        body = f"select distinct subject_ref from delta.`{spark_address}` version as of {version}"
     return f"create or replace view pinned._erased as {body}"
 
 

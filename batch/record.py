@@ -45,8 +45,12 @@ class Record:
     tests: Mapping[str, int] = field(default_factory=dict)
     failed: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    mart_seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long dbt took for each mart that this cycle built."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Checksum of each mart's SQL, so that a changed model is built anew."""
+    reads: Mapping[str, str] = field(default_factory=dict)
+    """Digest of what each mart was built from, so that a mart whose inputs have not moved is left as it is."""
     restored_from: Mapping[str, int] = field(default_factory=dict)
     """Set by a restore: the version that each table's content was taken from."""
     inherits: str = ""
@@ -76,7 +80,7 @@ def keep(lake: Lake, record: Record) -> Record:
 
 def with_origin(record: Record, origin: Record) -> Record:
     """The record of a restore with what its content was built from and by."""
-    return replace(record, models=dict(origin.models), inputs=origin.inputs)
+    return replace(record, models=dict(origin.models), reads=dict(origin.reads), inputs=origin.inputs)
 
 
 def load(lake: Lake, cycle: str) -> Record | None:

@@ -29,6 +29,8 @@ class BatchSettings(Section):
     """The full group runs after this many live cycles: some two minutes apart on two cores."""
     full_after_s: float = Field(default=240.0, gt=0)
     """… or after this many seconds, whichever comes first; the rest of gold is promised within 5 minutes."""
+    slice_marts: int = Field(default=4, ge=1)
+    """Marts that a cycle of the full group builds before the live group may have its turn."""
     project_dir: Path | None = None
     """The dbt project; by default the one that comes with Caudal."""
     threads: int = Field(default=1, ge=1)

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,24 @@ class Transform:
         return frozenset(s.identifier for s in self._sources(marts, "before"))
 
     def _sources(self, marts: Collection[str], name: str) -> list[Any]:
-        nodes, sources = self._manifest.nodes, self._manifest.sources
-        todo = [key for key, node in nodes.items() if node.resource_type == "model" and node.name in marts]
-        seen: set[str] = set()
+        sources = self._manifest.sources
+        read = {key for mart in self._keys(marts) for key in self._above(mart)}
+        return [sources[key] for key in read if key in sources and sources[key].source_name == name]
+
+    def _keys(self, marts: Collection[str]) -> dict[str, str]:
+        """The names of these marts by dbt's own."""
+        nodes = self._manifest.nodes.items()
+        return {key: node.name for key, node in nodes if node.resource_type == "model" and node.name in marts}
+
+    def _above(self, key: str) -> frozenset[str]:
+        """All that a node reads, directly or by what it reads, in dbt's names."""
+        nodes, todo, seen = self._manifest.nodes, [key], set[str]()
         while todo:
-            key = todo.pop()
-            if key not in seen:
-                seen.add(key)
-                todo += nodes[key].depends_on.nodes if key in nodes else []
-        return [sources[key] for key in seen if key in sources and sources[key].source_name == name]
+            one = todo.pop()
+            new = set(nodes[one].depends_on.nodes if one in nodes else ()) - seen
+            seen |= new
+            todo += new
+        return frozenset(seen)
 
     def checksums(self, marts: Collection[str]) -> dict[str, str]:
         """A checksum of each mart's SQL."""
@@ -79,21 +89,44 @@ class Transform:
         """Create the views of staging and intermediate; needed after a parse, not in each cycle."""
         return self._run(["run", "--select", "tag:views"], lambda node: None)
 
+    def slices(self, marts: Collection[str], size: int) -> list[tuple[str, ...]]:
+        """The marts in parts of this size, each after those that it reads."""
+        keys = self._keys(marts)
+        reads = {name: {keys[above] for above in self._above(key) if above in keys} for key, name in keys.items()}
+        ordered = tuple(TopologicalSorter(reads).static_order())
+        return [ordered[first : first + size] for first in range(0, len(ordered), size)]
+
     def build(
         self,
-        group: str,
+        marts: Collection[str],
         *,
         full_refresh: bool = False,
         after_each: Callable[[str], None] = lambda node: None,
     ) -> tuple[Node, ...]:
-        """Build the marts of a group and run its singular checks. Generic checks are the gate's.
+        """Build these marts and run the singular checks that read any of them. Generic checks are the gate's.
 
         `full_refresh` builds the marts anew instead of merging an increment. Raises BuildFailed when a model fails; a
         failed check is in the answer.
         """
-        arguments = ["build", *(["--full-refresh"] if full_refresh else []), "--select", f"tag:{group}"]
-        arguments += ["--exclude", "test_type:generic", "--exclude-resource-type", "unit_test"]
-        return self._run(arguments, after_each)
+        return self._selected(["build", *_anew(full_refresh)], marts, after_each)
+
+    def models(
+        self, marts: Collection[str], *, full_refresh: bool, after_each: Callable[[str], None]
+    ) -> tuple[Node, ...]:
+        """Like `build`, without the checks."""
+        return self._selected(["run", *_anew(full_refresh)], marts, after_each)
+
+    def checks(self, marts: Collection[str]) -> tuple[Node, ...]:
+        """Like `build`, without the marts."""
+        return self._selected(["test"], marts, lambda node: None)
+
+    def _selected(
+        self, arguments: list[str], marts: Collection[str], after_each: Callable[[str], None]
+    ) -> tuple[Node, ...]:
+        if not marts:
+            return ()
+        ours = ["--exclude", "test_type:generic", "--exclude-resource-type", "unit_test"]
+        return self._run([*arguments, "--select", *sorted(marts), *(() if arguments[0] == "run" else ours)], after_each)
 
     def test(self, *select: str) -> tuple[Node, ...]:
         """Run dbt's own tests of the selection, unit tests included; for people and for the test suite."""
@@ -122,6 +155,10 @@ class Transform:
         threads = [] if verb == "parse" else ["--threads", str(self._threads)]
         runner = dbtRunner(manifest=manifest, callbacks=[heard] if heard else [])
         return runner.invoke([*QUIET, verb, *folders, *threads, *rest])
+
+
+def _anew(full_refresh: bool) -> list[str]:
+    return ["--full-refresh"] if full_refresh else []
 
 
 def failed(nodes: Iterable[Node]) -> tuple[str, ...]:

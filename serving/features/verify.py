@@ -189,8 +189,19 @@ def _difference(shown: str, what: str, have: bytes, want: bytes) -> str:
     mine, theirs = state.header(have), state.header(want)
     here, there = set(state.records(have)), set(state.records(want))
     parts = [f"{len(there - here)} {what} missing or changed, {len(here - there)} not in silver"]
-    parts += [f"{n} differs" for n in ("horizon", "born") if getattr(mine, n) != getattr(theirs, n)]
+    parts += [
+        f"{n} is {_than(getattr(mine, n), getattr(theirs, n))}"
+        for n in ("horizon", "born")
+        if getattr(mine, n) != getattr(theirs, n)
+    ]
     return f"{shown}: {', '.join(parts)} (digest {state.digest(have)}, silver {state.digest(want)})"
+
+
+def _than(mine: int, theirs: int) -> str:
+    """How one time (epoch ms, 0: unknown) stands to another, without telling either."""
+    if not mine or not theirs:
+        return "known only here" if mine else "known only to silver"
+    return f"{abs(mine - theirs)} ms {'later' if mine > theirs else 'earlier'} than in silver"
 
 
 def _sample(store: Store, silver: Silver, spec: FeatureSpec, n: int) -> list[Sampled]:

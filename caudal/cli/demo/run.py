@@ -83,15 +83,12 @@ class Demo:
             self._welcome()
             if not self._play_faults():
                 return int(Exit.UNEXPECTED)
-            finished = watch.until(self._progress, self._done, self._supervisor.wait, self._deadline(), self._each)
+            deadline = self._deadline()
+            arrived = watch.until(self._progress, self._arrived, self._supervisor.wait, deadline, self._each)
             if self._supervisor.running() and (self._options.once or self._options.minutes):
-                if not finished and self._options.once:
-                    raise NotDelivered(
-                        f"not delivered in {PATIENCE_S:.0f} s: {', '.join(self._missing())}",
-                        where=str(self._settings.data_dir),
-                        fix="read `caudal logs`, then `caudal doctor`",
-                    )
-                return self._close()
+                if self._options.once and not arrived:
+                    raise self._not_delivered()
+                return self._close(deadline)
         return 0
 
     # ---- starting
@@ -137,11 +134,11 @@ class Demo:
     def _flowing(self) -> bool:
         return self._progress.mark("first_silver") is not None
 
-    def _done(self) -> bool:
+    def _arrived(self) -> bool:
         return self._options.once and not self._missing()
 
     def _missing(self) -> list[str]:
-        """What has not arrived yet, cheapest questions first."""
+        """What the players have to bring and has not arrived yet, cheapest questions first."""
         missing = [
             n for n in ("first_raw", "first_silver", "first_gold", "first_decision") if not self._progress.mark(n)
         ]
@@ -149,12 +146,21 @@ class Demo:
             return missing
         rows = {entry["table"]: entry["rows"] for entry in facts.gold(self._lake)}
         missing = [f"gold of {case}" for case, mart in facts.CASES.items() if not rows.get(mart)]
-        missing = missing or [f"the group {group} of gold" for group in facts.unpublished(self._lake)]
         if not missing and not facts.dead_letters(self._lake):
             missing = ["a dead letter"]
         if not missing and not all(facts.second_version(self._lake)):
             missing = ["version 2 of commerce.order"]
         return missing
+
+    def _unpublished(self) -> list[str]:
+        return [f"the group {group} of gold" for group in facts.unpublished(self._lake)]
+
+    def _not_delivered(self) -> NotDelivered:
+        return NotDelivered(
+            f"not delivered in {PATIENCE_S:.0f} s: {', '.join(self._missing() or self._unpublished())}",
+            where=str(self._settings.data_dir),
+            fix="read `caudal logs`, then `caudal doctor`",
+        )
 
     def _deadline(self) -> float | None:
         if self._options.once:
@@ -163,11 +169,14 @@ class Demo:
 
     # ---- the end
 
-    def _close(self) -> int:
+    def _close(self, deadline: float | None) -> int:
         from caudal.cli.proofs import prove, verdict
 
         self._end_players()
         say("the players have stopped; what they sent is travelling to gold")
+        # The marts that come every few minutes need no players any more, who would only take their cores.
+        if self._options.once and not self._all_published(deadline) and self._supervisor.running():
+            raise self._not_delivered()
         watch.drained(self._progress, self._supervisor.wait, time.time() + DRAIN_S)
         found = verdict(prove(self._settings, report=lambda name, seconds: say(f"proved {name} in {seconds:.1f} s")))
         summary = report.summary(self._lake, self._progress, found, self._began, self._set_up_s, self._settings.run_dir)
@@ -175,6 +184,9 @@ class Demo:
         report.keep(summary, self._settings.data_dir)
         report.show(summary, self._output)
         return 0 if summary["ok"] else int(Exit.INVARIANT)
+
+    def _all_published(self, deadline: float | None) -> bool:
+        return watch.until(self._progress, lambda: not self._unpublished(), self._supervisor.wait, deadline)
 
     def _end_players(self) -> None:
         for state in self._supervisor.states():

@@ -182,8 +182,18 @@ def test_increments_equal_a_full_refresh(stack: BatchStack, play: Play) -> None:
         "refund_rates", ("ordered_date", "currency", "refunded_orders", "refunded", "refunded_orders_share"), "s1"
     )[:1]
 
-    for group in ("live", "full"):
-        cycle.run(stack.loop.tools, stack.loop.work(group, rebuild=True))
+    # The live group may have its turn between two slices of the full one.
+    published: list[str] = []
+
+    def live_once() -> bool:
+        if not published:
+            published.append(cycle.run(stack.loop.tools, stack.loop.work("live", rebuild=True)).cycle)
+            assert published == [stack.manifest().groups["live"].cycle]
+            return True
+        return False
+
+    anew = cycle.run(stack.loop.tools, stack.loop.work("full", rebuild=True), live_once)
+    assert {group.cycle for group in stack.manifest().groups.values()} == {anew.cycle, *published}
     assert incremental == stack.everything()
 
 
@@ -209,7 +219,9 @@ def test_what_a_killed_cycle_left_is_undone_before_the_next(stack: BatchStack) -
     stack.restart(full_after_s=3600.0, full_every=1000)
     stack.loop.turn()
 
-    assert live.tables["fct_orders"].table_id == stack.manifest().tables["fct_orders"].table_id
+    # Only what reads the moved table was built.
+    assert live.tables["fct_orders"] == stack.manifest().tables["fct_orders"]
+    assert live.tables["fct_product_events_daily"] != stack.manifest().tables["fct_product_events_daily"]
     assert before["fct_transactions"] == stack.everything()["fct_transactions"]
     assert live.cycle != stack.manifest().groups["live"].cycle
     assert record.load_open(stack.lake, "live") is None

@@ -83,7 +83,7 @@ def test_a_command_is_answered_by_a_process_or_carried_out_here(settings: Settin
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["applied"], set(found["changes"].values())) == (20, {0})
-    assert [g["open"] for g in letters.groups(Lake.open(settings), Wanted())] == [1]
+    assert [(g["open"], g["resolved"]) for g in letters.groups(Lake.open(settings), Wanted())] == [(0, 1)]
     proofs = checks(settings)
     assert [(check.ok, check.findings) for check in proofs] == [(True, ())] * 2
     recent = checks(settings, since="2")
