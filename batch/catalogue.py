@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # Versions, and those before them: it says how to read and is no input.
 PINS = "_pins"
+_PINNED = re.compile(r"pinned\.\w+")
 SCHEMAS = ("pinned", "before", "published", "staging", "intermediate", "gold")
 
 
@@ -68,8 +70,13 @@ class Catalogue:
 
     def content(self, views: Iterable[str]) -> str:
         """A digest of what these views of `pinned` select now: the same as long as they hold the same rows."""
-        said = (self._said.get(f"pinned.{view}", "") for view in sorted(views) if view != PINS)
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+        todo, said = {f"pinned.{view}" for view in views if view != PINS}, dict[str, str]()
+        while todo:
+            name = todo.pop()
+            said[name] = self._said.get(name, "")
+            # Some views are made of others.
+            todo |= {other for other in _PINNED.findall(said[name]) if other in self._said} - said.keys()
+        return hashlib.sha256("\n".join(said[name] for name in sorted(said)).encode()).hexdigest()[:16]
 
     def attach(self, mart: str) -> None:
         """Let dbt see a mart that is published, so that it merges into it."""

@@ -19,6 +19,8 @@ SEED = int(os.environ.get("CAUDAL_TEST_CHAOS_SEED") or random.randrange(10**6))
 KILLS = int(os.environ.get("CAUDAL_TEST_CHAOS_KILLS") or 110)
 # Seconds after which no new round begins; what was done until then counts.
 LIMIT_S = float(os.environ.get("CAUDAL_TEST_CHAOS_LIMIT_S") or 6 * 3600)
+# A new version of a contract comes after this share of the kills, in percent.
+GROWS_AFTER = 30
 DEEP_EVERY, BROKER, ANY = 10, "broker", "any moment"
 # So often the next process works everything off before it is killed in turn.
 RECOVERS = 0.5
@@ -63,6 +65,9 @@ def test_nothing_is_lost_or_doubled(arena: Arena, capsys: pytest.CaptureFixture[
     arena.send(20)
     while (done := sum(arena.kills.values())) < KILLS and time.monotonic() - began < LIMIT_S:
         started, place = time.monotonic(), order[done % len(order)]
+        if done == GROWS_AFTER * KILLS // 100:
+            arena.grow()
+            say("a version with another field was released")
         what = _kill(arena, place)
         # What a process left that died may be found by another one that dies, too.
         recovers = (done + 1) % DEEP_EVERY == 0 or arena.chance.random() < RECOVERS

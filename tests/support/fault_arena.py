@@ -28,7 +28,8 @@ from caudal.proof import Check
 from caudal.query import Query
 from caudal.settings import Settings
 from schemas import apply, topics
-from schemas.distribution import ContractFeed
+from schemas.contract import Catalog
+from schemas.distribution import ContractFeed, Released
 from streaming.commands import COMMANDS, RESULTS
 from streaming.verify import checks
 from tests.support.fault_model import Model, Place
@@ -80,10 +81,8 @@ class Arena:
             registry={"url": url},
             schemas={"contracts_topic": f"contracts.{folder.name}"},
         )
-        assert apply.first_error(apply.apply(self.settings, catalog)) is None
-        feed = ContractFeed(self.settings)
-        self.released = {name: one for name, one in feed.read_to_end().items() if name in ALL}
-        feed.close()
+        self.released: dict[str, Released] = {}
+        self._release(catalog)
         for name in (COMMANDS, RESULTS):
             topics.ensure(self.settings, name, 1, {})
         self.play = Play(self.released, self.chance)
@@ -95,6 +94,18 @@ class Arena:
         self._process: subprocess.Popen[bytes] | None = None
         self._armed = folder / "armed"
         self._crash = folder / "crash"
+
+    def grow(self) -> None:
+        """Release a version with another field while everything goes on, or while nothing runs."""
+        self._release(made(self._folder / "contracts", grown=True))
+        self.play.grow()
+
+    def _release(self, catalog: Catalog) -> None:
+        assert apply.first_error(apply.apply(self.settings, catalog)) is None
+        feed = ContractFeed(self.settings)
+        # The player reads from this very dictionary.
+        self.released.update({name: one for name, one in feed.read_to_end().items() if name in ALL})
+        feed.close()
 
     # ---- streaming
 
@@ -270,7 +281,7 @@ class Arena:
     def differences(self) -> list[str]:
         """Silver, history, dead letters and ledger against the reference model."""
         contracts = {name: one.contract for name, one in self.released.items()}
-        return Model(self.lake, contracts, self.sent).differences()
+        return Model(self.lake, contracts, self.sent, self.play.c_of).differences()
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition while the process lives."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,8 +23,15 @@ STATES = ("applied", "duplicate", "superseded")
 class Model:
     """The lake at rest: nothing is under way, and the ledger is flushed."""
 
-    def __init__(self, lake: Lake, contracts: Mapping[str, Contract], sent: Mapping[Place, Sent]) -> None:
-        self._lake, self._contracts, self._sent = lake, contracts, sent
+    def __init__(
+        self,
+        lake: Lake,
+        contracts: Mapping[str, Contract],
+        sent: Mapping[Place, Sent],
+        c_of: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
+        """`c_of` tells the added field of an event by its id."""
+        self._lake, self._contracts, self._sent, self._c_of = lake, contracts, sent, c_of
         self.healed = 0
 
     def differences(self) -> list[str]:
@@ -113,9 +120,12 @@ class Model:
     def _events(self, groups: list[dict[Place, Event]], contract: Contract) -> list[str]:
         reach = _lateness(contract)
         applied, _ = reference.append([list(group.values()) for group in groups], reach)
-        wanted = Counter((e.tenant, e.event_id, e.key, e.time, e.note, NOON - e.time > reach) for e in applied)
+        wanted = Counter(
+            (e.tenant, e.event_id, e.key, e.time, e.note, NOON - e.time > reach, self._c_of(e.event_id))
+            for e in applied
+        )
         found = Counter(
-            (r["tenant_id"], r["event_id"], r["thing_id"], _ms(r["happened_at"]), r["a"], r["_late"])
+            (r["tenant_id"], r["event_id"], r["thing_id"], _ms(r["happened_at"]), r["a"], r["_late"], r.get("c"))
             for r in self._rows("silver", contract.table)
         )
         return _compared(f"{contract.id}: silver", found, wanted)

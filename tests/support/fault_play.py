@@ -38,16 +38,17 @@ class Sent:
     code: str | None = None
 
 
-def made(root: Path) -> Catalog:
-    """An append, an upsert and a cdc contract with history."""
+def made(root: Path, *, grown: bool = False) -> Catalog:
+    """An append, an upsert and a cdc contract with history; `grown`: the append one has a second version with `c`."""
     plain = contracts.YAML + _RULE
     upsert = plain.replace("mode: append", "mode: upsert") + "key: [tenant_id, thing_id]\nsequence: [happened_at]\n"
     # Names that raw has, too.
     same = tuple(contracts.field(name, "string") for name in ("value", "key", "headers", "topic", "offset"))
     fields = (contracts.field("a", "string"), contracts.pii("b", "email"), *same)
+    versions = (fields, (*fields, contracts.field("c", "long"))) if grown else (fields,)
     yaml = YAML.replace("ID", CHANGES, 1)
     found = (
-        contracts.make(root, fields, id=EVENTS, yaml=plain, name="Event"),
+        contracts.make(root, *versions, id=EVENTS, yaml=plain, name="Event"),
         contracts.make(root, fields, id=STATES, yaml=upsert, name="State"),
         contracts.make(root, (*FIELDS, *same), id=CHANGES, yaml=yaml, name="Change"),
     )
@@ -61,6 +62,16 @@ class Play:
         self._released, self._chance = released, chance
         self._sent: dict[str, list[Sent]] = {name: [] for name in ALL}
         self._number = 0
+        self._grown_at: int | None = None
+
+    def grow(self) -> None:
+        """From here on every other new event is of the append contract's second version."""
+        self._grown_at = self._number if self._grown_at is None else self._grown_at
+
+    def c_of(self, event_id: str) -> int | None:
+        """What `c` an event has: its number, or none in the first version."""
+        number = int(event_id[1:])
+        return number if self._grown_at is not None and number > self._grown_at and number % 2 else None
 
     def records(self, count: int, contracts: Sequence[str] = ALL) -> Iterator[Sent]:
         """So many records of each of these contracts, mixed."""
@@ -128,8 +139,16 @@ class Play:
         if event.delete:
             key = f'["{event.tenant}","{event.key}"]'.encode()
             return Sent(name, key, None, tuple(delete_headers(event.event_id, [event.time])), event)
-        fields = {"event_id": event.event_id, "tenant_id": event.tenant, "thing_id": event.key, "a": event.note}
-        return _sent(one, {**fields, "happened_at": event.time}, event, broken)
+        fields: dict[str, Any] = {
+            "event_id": event.event_id,
+            "tenant_id": event.tenant,
+            "thing_id": event.key,
+            "a": event.note,
+        }
+        version, c = 1, self.c_of(event.event_id) if name == EVENTS else None
+        if c is not None:
+            version, fields["c"] = 2, c
+        return _sent(one, {**fields, "happened_at": event.time}, event, broken, version)
 
     def _change(self, place: tuple[str, str], identity: str, broken: str | None) -> Sent:
         chance = self._chance
@@ -153,7 +172,7 @@ class Play:
         return _sent(self._released[CHANGES], fields, change, broken)
 
 
-def _sent(one: Released, fields: Mapping[str, Any], what: Event | Change, broken: str | None) -> Sent:
+def _sent(one: Released, fields: Mapping[str, Any], what: Event | Change, broken: str | None, version: int = 1) -> Sent:
     code = None
     if broken == "rule":
         fields, code = {**fields, "a": "bad"}, BROKEN
@@ -163,5 +182,5 @@ def _sent(one: Released, fields: Mapping[str, Any], what: Event | Change, broken
     else:
         what_ = what
     contract: Contract = one.contract
-    value = record(contract, **fields)
-    return Sent(contract.id, key_of(contract, value), framed(one, value), (), what_, code)
+    value = record(contract, version, **fields)
+    return Sent(contract.id, key_of(contract, value), framed(one, value, version), (), what_, code)

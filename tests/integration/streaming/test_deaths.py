@@ -20,6 +20,7 @@ import pytest
 
 from caudal.settings import Settings
 from schemas.distribution import Released
+from streaming import asked
 from tests.support.fault_model import Model, Place
 from tests.support.fault_play import ALL, BROKEN, FIXED, Play, Sent, made
 from tests.support.stream_bench import KAFKA_ROWS, Bench
@@ -33,7 +34,7 @@ POINTS = (
     "after-read", "after-raw", "after-quarantine", "mid-silver", "after-history", "after-silver", "mid-ledger",
     "before-checkpoint", "mid-care", "mid-rebuild", "mid-replay",
 )  # fmt: skip
-MODULES = ("batches", "slices", "quarantine", "ledger", "care", "rebuild", "replay")
+MODULES = ("batches", "slices", "quarantine", "ledger", "tend", "rebuild", "replay")
 SEED = int(os.environ.get("CAUDAL_TEST_CHAOS_SEED") or random.randrange(10**6))
 DEATHS = int(os.environ.get("CAUDAL_TEST_CHAOS_DEATHS") or 150)
 
@@ -84,7 +85,7 @@ class Stage:
     def command(self, verb: str, identity: str, contract: str) -> None:
         fixes = [{"set": "a", "value": FIXED}]
         more = {"by": "tests", "where": {"code": BROKEN}, "fixes": fixes} if verb == "replay" else {}
-        getattr(self._bench.batches, verb)(identity, {"contract": contract, **more})
+        getattr(asked, verb)(self._bench.batches, identity, {"contract": contract, **more})
         self._bench.batches.flush()
 
     def dies(self, point: str, nth: int, work: Callable[[], None]) -> bool:
