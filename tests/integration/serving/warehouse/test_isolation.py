@@ -111,6 +111,17 @@ def test_a_tenant_sees_its_rows_and_no_others(objects: None, login: Login, road:
         assert road(nobody, mart) == set(), mart
 
 
+def test_a_tenants_query_goes_by_the_key(settings: Settings, gold: Gold, login: Login) -> None:
+    """Row-level security does not read other tenants' rows to throw them away."""
+    gold.write("fct_orders", ORDERS, [order(f"t{number}", number) for number in range(5000)])
+    gold.publish("fct_orders", "dim_customers", "ops_health")
+    app.once(settings, DECLARED, whole=True)
+    found = rows(login("t7"), "EXPLAIN SELECT sum(total) FROM gold.fct_orders")
+    plan = "\n".join(line for (line,) in found)
+    assert "Index Cond: (tenant_id =" in plan
+    assert "Seq Scan" not in plan
+
+
 def test_an_operator_sees_all_tenants(login: Login) -> None:
     """And the marts that belong to no tenant."""
     operator = login(None)
