@@ -84,7 +84,7 @@ def protect(roles: Roles, owner: str, schema: str, table: str, shape: Shape) -> 
     said = [
         "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
         # for the publisher's role alone: an OR in everybody's policy would keep the key's index from being used
-        "CREATE POLICY publisher ON {table} TO {owner} USING (session_user = {owner_name})",
+        "CREATE POLICY publisher ON {table} TO {owner} USING ((SELECT session_user) = {owner_name})",
         f"CREATE POLICY operators ON {{table}} FOR SELECT TO {{operator}} USING ({_MINE.format(what='is_operator')})",
     ]
     if shape.by_tenant:
@@ -141,7 +141,7 @@ _FIRST = (
     )
     """,
     "ALTER TABLE caudal.logins ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-    "CREATE POLICY publisher ON caudal.logins TO {owner} USING (session_user = {owner_name})",
+    "CREATE POLICY publisher ON caudal.logins TO {owner} USING ((SELECT session_user) = {owner_name})",
     "CREATE POLICY own ON caudal.logins FOR SELECT USING (login = session_user)",
     "GRANT SELECT ON caudal.logins TO {reader}, {operator}",
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -102,6 +103,14 @@ def test_what_postgresql_cannot_hold_is_replaced() -> None:
     """The one character that its text has no place for becomes the sign for that, in lists too."""
     batch = pa.RecordBatch.from_pylist([{"text": "a\x00b", "words": ["\x00"]}], schema=SCHEMA.remove(5))
     assert lines(batch).to_pylist() == ['a\ufffdb\t{"\ufffd"}\t\\N\t\\N\t\\N']
+
+
+def test_times_are_told_in_utc() -> None:
+    """To the microsecond, from the first year to the last, whatever zone the column names; a null stays one."""
+    times = [dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, 23, 59, 59, 999999, dt.UTC), None]
+    for zone in ("UTC", "America/Sao_Paulo"):
+        batch = pa.RecordBatch.from_pydict({"at": pa.array(times, pa.timestamp("us", zone))})
+        assert lines(batch).to_pylist() == ["0001-01-01 00:00:00.000000Z", "9999-12-31 23:59:59.999999Z", "\\N"]
 
 
 def test_one_column_and_no_row() -> None:
