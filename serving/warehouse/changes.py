@@ -2,15 +2,16 @@
 
 A version is a set of files, some with rows taken out (deletion vectors). A file that both versions have in the same
 state cannot differ and is not read. Rows that were only written again, into another file, are the same line on both
-sides and cancel out. Commits that only lay files out anew (OPTIMIZE) are stepped over, so that compacting a mart of ten
-million rows does not mean reading it.
+sides and cancel out. Commits that say of themselves that they only lay files out anew (OPTIMIZE) are stepped over,
+so that compacting a mart of ten million rows does not mean reading it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import TransientError
 from caudal.lake import Lake
@@ -19,9 +20,8 @@ from serving.warehouse.lines import lines
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
 
-# Operations of Delta's log after which a table holds the rows it held before.
-SAME_ROWS = frozenset({"OPTIMIZE", "REORG", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES"})
 BATCH_ROWS = 65_536
 
 
@@ -44,7 +44,7 @@ class Version:
 
     table: DeltaTable
     files: Mapping[str, File]
-    storage: Any
+    storage: FileSystem
 
     def read(self, files: Iterable[File], columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
         """These files' rows in batches; a column that an older file lacks is null. Raises TransientError."""
@@ -114,14 +114,14 @@ def opened(lake: Lake, path: str, version: int) -> Version:
     return Version(table, files, PyFileSystem(DeltaStorageHandler(table.table_uri, options)))
 
 
-def runs(old: int, new: int, operations: Mapping[int, str]) -> list[tuple[int, int]]:
+def runs(old: int, new: int, layouts: Collection[int]) -> list[tuple[int, int]]:
     """The stretches of the log between two versions in which rows may have changed, in order, as (from, to).
 
-    `operations` are those of the commits by version; an unknown one may have changed anything.
+    `layouts` are the versions whose commits only laid files out anew.
     """
     found: list[tuple[int, int]] = []
     for version in range(old + 1, new + 1):
-        if operations.get(version) in SAME_ROWS:
+        if version in layouts:
             continue
         if found and found[-1][1] == version - 1:
             found[-1] = (found[-1][0], version)
@@ -130,9 +130,24 @@ def runs(old: int, new: int, operations: Mapping[int, str]) -> list[tuple[int, i
     return found
 
 
-def operations(table: DeltaTable) -> dict[int, str]:
-    """What each commit of the log says that it did, by version."""
-    return {int(commit["version"]): str(commit.get("operation")) for commit in table.history() if "version" in commit}
+def layouts(storage: FileSystem, old: int, new: int) -> frozenset[int]:
+    """Of the versions after `old` up to `new` those whose commits changed no row. A commit that is gone may have."""
+    found = set()
+    for version in range(old + 1, new + 1):
+        try:
+            with storage.open_input_stream(f"_delta_log/{version:020d}.json") as file:
+                if is_layout(file.read()):
+                    found.add(version)
+        except OSError:
+            continue
+    return frozenset(found)
+
+
+def is_layout(commit: bytes) -> bool:
+    """Whether a commit says of every file it adds or removes that its rows stay the same (Delta's `dataChange`)."""
+    actions = [json.loads(line) for line in commit.splitlines() if line.strip()]
+    files = [action.get("add") or action.get("remove") for action in actions]
+    return all(not file["dataChange"] for file in files if file)
 
 
 def differing(old: Version, new: Version) -> tuple[list[File], list[File]]:

@@ -93,9 +93,15 @@ def remove(link: Connection, name: str) -> None:
     """
     from psycopg import sql
 
+    login = sql.Identifier(name)
     with link.transaction():
         roles.prepare(link)
         found = link.execute("DELETE FROM caudal.logins WHERE login = %s", [name])
         if not found.rowcount:
             raise BadLogin("no login of that name was made here", fix="caudal warehouse login list")
-        link.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+        is_there = link.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
+        if is_there:
+            link.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(login))
+    # on its own, since what somebody else gave to the role keeps it from going, but not its rights from ending
+    if is_there:
+        link.execute(sql.SQL("DROP ROLE {}").format(login))

@@ -82,8 +82,9 @@ def publish(
         Away, TransientError: PostgreSQL or the lake does not answer now.
     """
     with link.transaction():
-        _alone(link, settings)
         granted = roles.prepare(link)
+    with link.transaction():
+        _alone(link, settings)
         # read under the lock, so that a slower publisher cannot put an older state over a newer one
         manifest = load_current(lake)
         if manifest is None:
@@ -154,8 +155,10 @@ def _changes(lake: Lake, move: Move, settings: WarehouseSettings) -> list[Differ
             before = changes.opened(lake, path, known.version)
             if str(before.table.metadata().id) != known.table_id:
                 return None
-        for start, end in changes.runs(known.version, wanted.version, changes.operations(move.now.table)):
-            old, new = changes.opened(lake, path, start), changes.opened(lake, path, end)
+        laid_out = changes.layouts(move.now.storage, known.version, wanted.version)
+        for start, end in changes.runs(known.version, wanted.version, laid_out):
+            old = changes.opened(lake, path, start)
+            new = move.now if end == wanted.version else changes.opened(lake, path, end)
             gone, came = changes.differing(old, new)
             if sum(file.size for file in (*gone, *came)) > settings.most_changed_mib * MIB:
                 return None

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 OLDEST = 150000
-GOLD, MASKED, OWN = "gold", "gold_masks", "caudal"
+GOLD, MASKED = "gold", "gold_masks"
+_LOCK = 0x0CAD_A1_601E
 # A login's own row of the mapping, as a subquery: PostgreSQL asks it once per statement, and can use the key's index.
 _MINE = "(SELECT {what} FROM caudal.logins WHERE login = session_user)"
 
@@ -46,18 +47,23 @@ class Roles:
 def prepare(link: Connection) -> Roles:
     """Make roles, schemas and own tables where they are missing. Raises Unfit when the server or the login is not fit.
 
-    To be called inside the transaction of a publish or of a change to logins.
+    All of it or nothing: to be called inside a transaction.
     """
     from psycopg import sql
 
     database, owner = _fit(link)
     roles = Roles.of(database)
+    there = "SELECT to_regclass('caudal.freshness') IS NOT NULL"
+    if link.execute(there).fetchone() == (True,):
+        return roles
+    # two that come first at the same moment: the second waits, and finds it done
+    link.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    if link.execute(there).fetchone() == (True,):
+        return roles
     known = {name for (name,) in link.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*roles.all()]])}
     for name in roles.all():
         if name not in known:
             link.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
-    if link.execute("SELECT to_regclass('caudal.published')").fetchone() != (None,):
-        return roles
     names = {
         "database": sql.Identifier(database),
         "owner": sql.Identifier(owner),

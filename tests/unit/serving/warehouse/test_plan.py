@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 
 from schemas.manifest import Group, Manifest, TableVersion
 from serving.warehouse import reconcile
-from serving.warehouse.changes import File, Version, difference, differing, runs
+from serving.warehouse.changes import File, Version, difference, differing, is_layout, runs
 from serving.warehouse.errors import NoType, Unreconciled
 from serving.warehouse.plan import Declared, Known, plan
 from serving.warehouse.shape import Shape, shape
@@ -42,20 +43,26 @@ def test_a_mart_may_be_copied_though_it_did_not_move() -> None:
 
 
 @pytest.mark.parametrize(
-    ("operations", "expected"),
+    ("layouts", "expected"),
+    [((), [(3, 6)]), ((6,), [(3, 5)]), ((4,), [(4, 6)]), ((5,), [(3, 4), (5, 6)]), ((4, 5, 6), [])],
+)
+def test_commits_that_change_no_row_are_stepped_over(layouts: tuple[int, ...], expected: list[tuple[int, int]]) -> None:
+    """Each stretch begins at the version before its first change."""
+    assert runs(3, 6, layouts) == expected
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
     [
-        ({4: "MERGE", 5: "DELETE"}, [(3, 5)]),
-        ({4: "MERGE", 5: "OPTIMIZE"}, [(3, 4)]),
-        ({4: "OPTIMIZE", 5: "MERGE"}, [(4, 5)]),
-        ({4: "OPTIMIZE", 5: "OPTIMIZE"}, []),
-        ({}, [(3, 5)]),
+        ([{"add": {"dataChange": False}}, {"remove": {"dataChange": False}}], True),
+        ([{"add": {"dataChange": False}}, {"remove": {"dataChange": True}}], False),
+        ([{"commitInfo": {"operation": "OPTIMIZE"}}, {"add": {"dataChange": True}}], False),
+        ([{"commitInfo": {"operation": "SET TBLPROPERTIES"}}], True),
     ],
 )
-def test_commits_that_change_no_row_are_stepped_over(
-    operations: dict[int, str], expected: list[tuple[int, int]]
-) -> None:
-    """Each stretch begins at the version before its first change; an unknown commit may have changed anything."""
-    assert runs(3, 5, operations) == expected
+def test_a_commit_says_itself_whether_rows_changed(actions: list[dict[str, object]], expected: bool) -> None:
+    """By what it says of its files, not by the name of its operation."""
+    assert is_layout("\n".join(map(json.dumps, actions)).encode()) is expected
 
 
 def vector(*keep: bool) -> pa.BooleanArray:
