@@ -77,12 +77,12 @@ def swap(link: Connection, mart: str, shape: Shape, roles: Roles, was_masked: bo
 
 
 def drop(link: Connection, mart: str, masked: bool) -> None:
-    """Drop a mart that is there. What others have made of it keeps it from going: that is an error, not a loss."""
+    """Drop a mart. What others have made of it keeps it from going: that is an error, not a loss."""
     from psycopg import sql
 
     if masked:
-        link.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(GOLD, mart)))
-    link.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(home(masked), mart)))
+        link.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(GOLD, mart)))
+    link.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(home(masked), mart)))
 
 
 def place(mart: str, shape: Shape, *, fresh: bool = False) -> Composed:

@@ -95,12 +95,12 @@ class Gold:
     def write(self, mart: str, schema: pa.Schema, records: Sequence[Mapping[str, Any]], mode: Any = "append") -> None:
         """Add rows to a mart, or replace them, without publishing."""
         rows = pa.Table.from_pylist([dict(r) for r in records], schema=schema)
-        write_deltalake(
-            self.lake.table("gold", mart), rows, mode=mode, schema_mode="overwrite" if mode == "overwrite" else None
-        )
+        options = self.lake.storage_options or None
+        evolved = "overwrite" if mode == "overwrite" else None
+        write_deltalake(self.lake.table("gold", mart), rows, mode=mode, schema_mode=evolved, storage_options=options)
 
     def table(self, mart: str) -> DeltaTable:
-        return DeltaTable(self.lake.table("gold", mart))
+        return DeltaTable(self.lake.table("gold", mart), storage_options=self.lake.storage_options or None)
 
     def publish(self, *marts: str, group: str = "live") -> int:
         """Publish the newest versions of these marts as a group; returns the manifest's number."""

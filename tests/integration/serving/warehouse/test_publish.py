@@ -18,14 +18,19 @@ from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
 from pyarrow import parquet
+from pydantic import SecretStr
 
+from caudal.lake import Lake
 from caudal.metrics import Metrics
-from caudal.settings import Settings
+from caudal.settings import LakeSettings, Settings
 from serving.warehouse import app
-from serving.warehouse.errors import Unfit, Unreconciled, WarehouseError
+from serving.warehouse.errors import Away, Unfit, Unreconciled, WarehouseError
 from serving.warehouse.plan import Declared
+from serving.warehouse.publish import publish
+from serving.warehouse.settings import WarehouseSettings
 from tests.support.deletion_vector import delete_by_vector
-from tests.support.warehouse import CUSTOMERS, DECLARED, ORDERS, Gold, database, order, rows
+from tests.support.servers import S3Access
+from tests.support.warehouse import CUSTOMERS, DECLARED, ORDERS, Gold, Login, database, order, rows
 from tests.support.warehouse import settings as with_url
 
 ALL = "SELECT * FROM gold.fct_orders"
@@ -298,6 +303,72 @@ def test_a_publish_that_dies_changes_nothing(
     assert len(rows(publisher, ALL)) == 1
     [copied] = app.once(settings, DECLARED).copied
     assert (copied.came, len(rows(publisher, ALL))) == (1, 2)
+
+
+def test_a_long_query_holds_up_only_what_must_be_replaced(
+    settings: Settings, gold: Gold, publisher: psycopg.Connection, login: Login
+) -> None:
+    """Changes are published beside an open transaction of a tool; a whole copy waits a moment and is tried again."""
+    gold.write("fct_orders", ORDERS, [order("a", 1)])
+    gold.publish("fct_orders")
+    app.once(settings, DECLARED)
+    tool = login("a")
+    with tool.transaction():
+        assert len(rows(tool, ALL)) == 1
+        gold.write("fct_orders", ORDERS, [order("a", 2)])
+        gold.publish("fct_orders")
+        app.once(settings, DECLARED)
+        assert len(rows(tool, ALL)) == 2
+        with pytest.raises(Away, match="LockNotAvailable"):
+            app.once(settings, DECLARED, whole=True)
+    app.once(settings, DECLARED, whole=True)
+    assert len(rows(tool, ALL)) == 2
+
+
+def test_one_publisher_at_a_time(settings: Settings, gold: Gold, publisher: psycopg.Connection) -> None:
+    """A second one does not wait: it is told so, and tries again."""
+    gold.write("fct_orders", ORDERS, [order("a", 1)])
+    gold.publish("fct_orders")
+    app.once(settings, DECLARED)
+    section = settings.section("serving.warehouse", WarehouseSettings)
+    with publisher.transaction():
+        publish(publisher, gold.lake, DECLARED, section)
+        with pytest.raises(Away, match="another process publishes"):
+            app.once(settings, DECLARED)
+    app.once(settings, DECLARED)
+
+
+def test_a_mart_that_somebody_dropped_comes_back(settings: Settings, gold: Gold, publisher: psycopg.Connection) -> None:
+    """By a whole copy, which needs nothing of what was there."""
+    gold.write("fct_orders", ORDERS, [order("a", 1)])
+    gold.publish("fct_orders")
+    app.once(settings, DECLARED)
+    publisher.execute("DROP TABLE gold.fct_orders")
+    gold.write("fct_orders", ORDERS, [order("a", 2)])
+    gold.publish("fct_orders")
+    with pytest.raises(WarehouseError, match="UndefinedTable"):
+        app.once(settings, DECLARED)
+    app.once(settings, DECLARED, whole=True)
+    assert len(rows(publisher, ALL)) == 2
+
+
+def test_from_a_bucket(settings: Settings, publisher: psycopg.Connection, s3: S3Access, tmp_path: Path) -> None:
+    """A lake on S3 is read the same way, by whole copies and by changes."""
+    lake = LakeSettings(
+        uri=f"s3://{s3.bucket}/{tmp_path.name}",
+        s3_endpoint=s3.endpoint,
+        s3_region=s3.region,
+        s3_access_key=SecretStr(s3.access_key),
+        s3_secret_key=SecretStr(s3.secret_key),
+    )
+    there = settings.with_(lake=lake)
+    gold = Gold(Lake.open(there))
+    for number, how in ((1, "whole"), (2, "changes")):
+        gold.write("fct_orders", ORDERS, [order("a", number)])
+        gold.publish("fct_orders")
+        [copied] = app.once(there, DECLARED).copied
+        assert (copied.how, copied.rows) == (how, number)
+    assert rows(publisher, ALL) == held(gold)
 
 
 def test_what_hangs_on_a_mart_is_not_torn_off(settings: Settings, gold: Gold, publisher: psycopg.Connection) -> None:
