@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -112,8 +113,6 @@ def _alone(link: Connection, settings: WarehouseSettings) -> None:
 
 
 def _opened(lake: Lake, wanted: Wanted, known: Known | None) -> Move:
-    import json
-
     now = changes.opened(lake, _address(lake, wanted.version.path), wanted.version.version)
     fields: list[dict[str, Any]] = json.loads(now.table.schema().to_json())["fields"]
     declared = wanted.declared

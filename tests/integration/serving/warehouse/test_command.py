@@ -41,6 +41,7 @@ def test_publish_login_status_verify(verb: Any, gold: Gold, publisher: psycopg.C
         Exit.PENDING,
         {"schema_version": 1, "ok": True, "published": 1, "shown": 0, "marts": [], "behind": True},
     )
+    assert verb("verify")[0] == Exit.INVARIANT
     code, answer = verb("publish")
     assert (code, [c["how"] for c in answer["copied"]]) == (0, ["whole"])
     code, answer = verb("login", "add", "bi_north", "--tenant", "north")
