@@ -111,6 +111,21 @@ def test_a_tenant_sees_its_rows_and_no_others(objects: None, login: Login, road:
         assert road(nobody, mart) == set(), mart
 
 
+def test_a_function_of_an_operator_opens_no_door(login: Login, postgres_admin: str) -> None:
+    """Though it runs with the operator's rights, it shows the rows of who logged in."""
+    operator, north = login(None), login("north")
+    call = "SELECT public.everything()"
+    with psycopg.connect(postgres_admin, dbname=north.info.dbname, autocommit=True) as administrator:
+        administrator.execute(
+            "CREATE FUNCTION public.everything() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER "
+            "AS 'SELECT tenant_id FROM gold.fct_orders'"
+        )
+        administrator.execute(f"ALTER FUNCTION public.everything() OWNER TO {operator.info.user}")
+        assert {tenant for (tenant,) in rows(operator, call)} == {"north", "south"}
+        assert {tenant for (tenant,) in rows(north, call)} == {"north"}
+        administrator.execute("DROP FUNCTION public.everything()")
+
+
 def test_a_tenants_query_goes_by_the_key(settings: Settings, gold: Gold, login: Login) -> None:
     """Row-level security does not read other tenants' rows to throw them away."""
     gold.write("fct_orders", ORDERS, [order(f"t{number}", number) for number in range(5000)])
