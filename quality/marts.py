@@ -40,6 +40,14 @@ class Mart:
     columns: Mapping[str, str]
     tests: tuple[Test, ...]
     deadline_s: float | None = None
+    masks: frozenset[str] = frozenset()
+    """Columns that hold masks of personal fields: `config: {meta: {mask: true}}`."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell its rows apart, as its test `unique_together` says; empty when it has none."""
+        found = [test.arguments["columns"] for test in self.tests if test.kind == "unique_together"]
+        return tuple(found[0]) if found else ()
 
     def nulls(self) -> str:
         """A select list of typed nulls: the mart's shape without a row."""
@@ -71,7 +79,10 @@ def _mart(path: Path, model: Mapping[str, Any]) -> Mart:
             raise SuiteError(f"column {column.get('name')} of mart {name} has no data_type", where=path.name)
         columns[column["name"]] = str(column["data_type"])
         tests += [_test(path, test, column["name"]) for test in column.get("data_tests", [])]
-    return Mart(name, groups[0], str(model.get("description", "")), columns, tuple(tests), _deadline(path, model))
+    masks = frozenset(c["name"] for c in model.get("columns", []) if c.get("config", {}).get("meta", {}).get("mask"))
+    return Mart(
+        name, groups[0], str(model.get("description", "")), columns, tuple(tests), _deadline(path, model), masks
+    )
 
 
 def _deadline(path: Path, model: Mapping[str, Any]) -> float | None:

@@ -41,6 +41,7 @@ STAGES = {
     "sealer": "producers.sealer.app:run",
     "scorer": "serving.fraud.app:run",
     "web": "caudal.cli.web:run",
+    "warehouse": "caudal.cli.warehouse:run",
     "simulate": "producers.simulate.app:run",
 }
 # Modules whose typer app brings verbs of its own: (module, group name or None for top-level verbs).
@@ -62,6 +63,7 @@ MOUNTED = (
     ("caudal.cli.plan", None),
     ("caudal.cli.fraud", "fraud"),
     ("caudal.cli.token", "token"),
+    ("caudal.cli.warehouse", "warehouse"),
     ("caudal.cli.config", "config"),
 )
 

@@ -37,23 +37,27 @@ def up(
     data: DataOption = None,
     lake: Annotated[LakeKind | None, typer.Option("--lake", help="a local folder, or a real S3 server")] = None,
     stages: Annotated[str, typer.Option(help="which stages, with commas between; none: servers only")] = ALL_STAGES,
+    with_: Annotated[
+        list[str] | None, typer.Option("--with", help="what is off by default: warehouse; repeatable")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="leave it running and return once it is up")] = False,
     output: OutputOption = Output.human,
 ) -> None:
     """Start broker, registry, feature store and all stages, and keep them running until Ctrl-C.
 
     Examples:  caudal up  ·  caudal up --lake s3 --data /tmp/lake  ·  caudal up --detach --stages streaming,web
+    ·  caudal up --with warehouse
     """
     from caudal import log
     from caudal.local.plan import local_plan
     from caudal.local.supervisor import Supervisor
 
-    settings, names = _settings(data), _stages(stages)
+    settings, names, extras = _settings(data), _stages(stages), _extras(with_ or [])
     if detach:
-        _detached(settings, lake, stages, output)
+        _detached(settings, lake, stages, extras, output)
         return
     log.setup(settings, "supervisor")
-    plan = local_plan(settings, lake=lake.value if lake else None, stages=names)
+    plan = local_plan(settings, lake=lake.value if lake else None, stages=names, extras=extras)
     supervisor = Supervisor(settings, plan, say=say)
     with supervisor.signals(), supervisor:
         if not supervisor.start():
@@ -166,7 +170,16 @@ def _stages(text: str) -> list[str]:
     return [name for name in STAGES if name in asked]
 
 
-def _detached(settings: Settings, lake: LakeKind | None, stages: str, output: Output) -> None:
+def _extras(names: list[str]) -> list[str]:
+    from caudal.local.plan import EXTRAS
+
+    unknown = [name for name in names if name not in EXTRAS]
+    if unknown:
+        raise UsageError(f"there is no {unknown[0]!r} to start", where="--with", fix=f"some of {', '.join(EXTRAS)}")
+    return [name for name in EXTRAS if name in names]
+
+
+def _detached(settings: Settings, lake: LakeKind | None, stages: str, extras: list[str], output: Output) -> None:
     """Start the supervisor as a process of its own and wait until it is up, or has given up."""
     from caudal.errors import CaudalError
     from caudal.lease import holder
@@ -178,6 +191,7 @@ def _detached(settings: Settings, lake: LakeKind | None, stages: str, output: Ou
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "caudal.cli.main", "up", "--data", str(folder), "--stages", stages]
     command += ["--lake", lake.value] if lake else []
+    command += [word for name in extras for word in ("--with", name)]
     with log.open("ab") as out:
         started = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

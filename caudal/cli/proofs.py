@@ -28,6 +28,7 @@ PROVERS: tuple[tuple[str, frozenset[int]], ...] = (
     ("serving.features.verify", frozenset({4})),
     ("serving.fraud.replay", frozenset({5})),
     ("serving.api.verify", frozenset({6})),
+    ("serving.warehouse.verify", frozenset({3, 6})),
 )
 
 BY_BATCH = frozenset({"streaming.verify"})

@@ -30,6 +30,7 @@ class Child:
     `ready` returns None once the process does its work, else what it still waits for. `prepare` runs before every
     start, `after` each time it became ready; both may run any number of times. `wait` says whether later children
     wait until this one is ready. `gives` are the settings (dotted path to value) by which others find this process.
+    `stop_signal` is how it is asked to end.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Child:
     after: Callable[[], None] = _nothing
     ready_s: float = 60.0
     stop_s: float = 15.0
+    stop_signal: int = signal.SIGTERM
     wait: bool = True
     restart: bool = True
     cwd: Path | None = None
@@ -116,7 +118,7 @@ class Running:
         return False
 
     def stop(self, hurry: Callable[[], bool] = lambda: False, patience_s: float | None = None) -> None:
-        """SIGTERM to the child, its time to end (cut short when `hurry` says so), then SIGKILL to all that is left.
+        """Ask the child to end, give it its time (cut short when `hurry` says so), then SIGKILL to all that is left.
 
         `patience_s`: at most so many seconds, where the child's own `stop_s` would be longer.
         """
@@ -124,7 +126,7 @@ class Running:
         below = descendants(self.pid) if alive else []
         if alive and not hurry():
             with contextlib.suppress(ProcessLookupError):
-                self.process.send_signal(signal.SIGTERM)
+                self.process.send_signal(self.child.stop_signal)
             allowed = self.child.stop_s if patience_s is None else min(patience_s, self.child.stop_s)
             deadline = time.monotonic() + allowed
             while self.exit_code() is None and time.monotonic() < deadline and not hurry():

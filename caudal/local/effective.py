@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -20,6 +21,9 @@ def effective(settings: Settings, plan: Sequence[Item]) -> Settings:
     gives = {path: v for item in plan if isinstance(item, Child) for path, v in item.gives.items()}
     sections = {
         name: getattr(settings, name).model_copy(update={k: _typed(settings, name, k, v) for k, v in values.items()})
+        if name in type(settings).model_fields
+        # a stage's own section, which only the stage has a model of
+        else _merged((settings.model_extra or {}).get(name, {}), values)
         for name, values in nested(gives).items()
     }
     return settings.with_(
@@ -53,6 +57,14 @@ def _typed(settings: Settings, section: str, key: str, value: object) -> object:
     """Secrets stay secret: `model_copy` does not validate."""
     before = getattr(getattr(settings, section), key)
     return SecretStr(str(value)) if isinstance(before, SecretStr) else value
+
+
+def _merged(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables within tables, with some leaves replaced."""
+    found = dict(before)
+    for name, value in values.items():
+        found[name] = _merged(found.get(name, {}), value) if isinstance(value, Mapping) else value
+    return found
 
 
 def _text(value: object) -> str:

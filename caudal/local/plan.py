@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from caudal.alerts import Alerts
 from caudal.errors import SettingsError
-from caudal.local import kafka, orphans, record, s3, stages, valkey
+from caudal.local import kafka, orphans, postgres, record, s3, stages, valkey
 from caudal.local.child import Child, Item, Step
 from caudal.local.effective import said
 from caudal.local.java import find
@@ -19,7 +19,9 @@ from caudal.settings import Settings
 Lake = Literal["local", "s3"]
 STAGES = ("streaming", "batch", "scorer", "web", "sealer")
 # Where each server would like to listen; a busy port moves to the next free one.
-PORTS = {"kafka": 9092, "kafka controller": 19093, "registry": 8081, "valkey": 6379, "s3": 8333}
+PORTS = {"kafka": 9092, "kafka controller": 19093, "registry": 8081, "valkey": 6379, "s3": 8333, "postgres": 5432}
+# What an install has when it is asked for, each with a server of its own unless the settings name one.
+EXTRAS = ("warehouse",)
 # Stages whose process starts a JVM.
 _ON_SPARK = ("streaming", "batch")
 
@@ -30,6 +32,7 @@ def local_plan(
     lake: Lake | None = None,
     stages: Sequence[str] = STAGES,
     contracts: bool = True,
+    extras: Sequence[str] = (),
     ports: Ports = CLAIMS,
 ) -> list[Item]:
     """Servers, then contracts, then stages. A server that the user named in the settings is used and not started.
@@ -40,12 +43,13 @@ def local_plan(
     Raises:
         SettingsError: the data folder holds a lake of the other kind.
         JavaError, JarsError: the set-up has not finished.
+        StartError: an extra's server is not installed.
     """
     orphans.end_if_alone(settings.run_dir)
-    items: list[Item] = [*_servers(settings, ports), *_lake(settings, lake, ports)]
+    items: list[Item] = [*_servers(settings, ports), *_lake(settings, lake, ports), *_extras(settings, extras, ports)]
     if contracts:
         items += [Step("contracts", _apply), Step("contracts watch", _watch, background=True)]
-    return [*items, *_stages(settings, stages, ports)]
+    return [*items, *_stages(settings, [*stages, *extras], ports)]
 
 
 def _servers(settings: Settings, ports: Ports) -> list[Child]:
@@ -80,6 +84,12 @@ def _lake(settings: Settings, wanted: Lake | None, ports: Ports) -> list[Child]:
     if kind == "local":
         return []
     return [s3.child(settings.data_dir / "s3", [ports.take(PORTS["s3"]), *any_free(ports, s3.PORTS - 1)])]
+
+
+def _extras(settings: Settings, names: Sequence[str], ports: Ports) -> list[Child]:
+    if "warehouse" not in names or said(settings, "serving.warehouse.url"):
+        return []
+    return [postgres.child(settings.data_dir / "postgres", ports.take(PORTS["postgres"]))]
 
 
 def _stages(settings: Settings, names: Sequence[str], ports: Ports) -> list[Child]:

@@ -79,6 +79,8 @@ fi
 # 6. What only the tests need. Without rights they skip and say so.
 if [ "$purpose" = test ]; then
     "$venv/bin/python" -m caudal.local.jars --with s3 >&2
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null \
+        || install_package "PostgreSQL, for the tests of the warehouse" postgresql || true
     command -v chromium >/dev/null || install_package "Chromium, for the browser tests" chromium || true
 fi
 

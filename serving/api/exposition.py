@@ -85,6 +85,9 @@ NAMES = {
     "caudal_gold_age_seconds": Name("gauge", "Seconds since a publish group was last published"),
     "caudal_gold_rows": Name("gauge", "Rows of a published mart, all tenants"),
     "caudal_gold_version": Name("gauge", "Published Delta version of a mart"),
+    "caudal_warehouse_manifest": Name("gauge", "Number of the manifest that PostgreSQL shows"),
+    "caudal_warehouse_seconds": Name("gauge", "Seconds that the last publish to PostgreSQL took"),
+    "caudal_warehouse_rows_total": Name("counter", "Rows taken out of PostgreSQL and put in"),
     "caudal_api_requests_total": Name("counter", "Answers of the API, by route and status"),
     "caudal_api_seconds_total": Name("counter", "Seconds spent on answers of the API, by route"),
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal.cli.bench import gold_verb, serving_verb, soak_verb
+from caudal.cli.bench import gold_verb, serving_verb, soak_verb, warehouse_verb
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
 from caudal.errors import Exit, UsageError
 
@@ -22,6 +22,7 @@ def group() -> None:
 app.command()(soak_verb.soak)
 app.command()(gold_verb.gold)
 app.command()(serving_verb.serving)
+app.command()(warehouse_verb.warehouse)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from caudal.errors import SettingsError
-from caudal.local import kafka, logs, plan, record, s3
+from caudal.local import kafka, logs, plan, postgres, record, s3
 from caudal.local.child import Child, Step
 from caudal.local.effective import child_environment, effective
 from caudal.local.entry import Entry, start_waves, stop_waves
@@ -78,6 +78,32 @@ def test_what_children_give_becomes_settings(offline_settings: Settings) -> None
     assert found.lake.s3_secret_key == SecretStr("k3y")
     assert "k3y" not in repr(found)
     assert found.data_dir.is_absolute()
+
+
+def test_children_give_settings_of_stages_too(tmp_path: Path) -> None:
+    """A section that only a stage has a model of keeps what the user said beside what a server gives."""
+    before = load({"data_dir": str(tmp_path), "serving.warehouse.poll_s": "3", "serving.batch": "7"}, environ={})
+    given = [child("p", serving__warehouse__url="postgresql://x")]
+    assert effective(before, given).model_extra == {
+        "serving": {"warehouse": {"poll_s": "3", "url": "postgresql://x"}, "batch": "7"}
+    }
+
+
+def test_an_extra_has_a_server_unless_the_user_names_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the warehouse come PostgreSQL and the stage that fills it; a named server is used as it is."""
+    monkeypatch.setattr(postgres, "binaries", lambda: tmp_path)
+    given = {
+        "CAUDAL_DATA_DIR": str(tmp_path), "CAUDAL_KAFKA__BOOTSTRAP": "b:1", "CAUDAL_REGISTRY__URL": "http://r",
+        "CAUDAL_REDIS__URL": "redis://s",
+    }  # fmt: skip
+    named = {**given, "CAUDAL_SERVING__WAREHOUSE__URL": "postgresql://x"}
+    for environ, expected in ((given, ["postgres", "warehouse"]), (named, ["warehouse"])):
+        items = plan.local_plan(
+            load(environ=environ), stages=(), contracts=False, extras=("warehouse",), ports=Ports(tmp_path / "ports")
+        )
+        assert [item.name for item in items] == expected
+    assert postgres.passwords(tmp_path / "postgres") == postgres.passwords(tmp_path / "postgres")
+    assert (tmp_path / "postgres" / "passwords.json").stat().st_mode & 0o077 == 0
 
 
 def test_children_load_the_same_settings(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def test_every_mart_compiles() -> None:
         assert "tenant_id" in mart.columns or mart.name.startswith("ops_")
         assert {"COLUMNS", "UNIQUE", "NOT_NULL"} <= kinds
         assert "tenant_id" in suite.identity or mart.name.startswith("ops_")
+        # what its copies elsewhere go by
+        assert set(mart.key) <= set(mart.columns)
+        assert mart.key
+    assert {mart.name: mart.masks for mart in found if mart.masks} == {
+        "dim_customers": {"customer_name", "customer_email"}
+    }
 
 
 def test_every_mart_has_its_model() -> None:
