@@ -22,7 +22,7 @@ from schemas.load import load_catalog
 
 
 def graph(settings: Settings) -> Graph:
-    """The graph of this install. Raises ContractError, SuiteError or ProjectError when its files cannot be read."""
+    """The graph of this install. Raises ContractError, RulesError or ProjectError when its files cannot be read."""
     return assemble.graph(load_catalog(settings.contracts_dir).values(), settings.section("batch", BatchSettings))
 
 

@@ -17,8 +17,7 @@ from lineage.columns import How, Origin
 from lineage.graph import RAW, Column, Graph, Node
 from lineage.project import Model, Project
 from privacy import masks
-from quality import marts
-from quality.marts import Mart
+from quality.marts import GROUPS
 from schemas import tables
 from schemas.contract import AvroType, Contract, without_null
 from schemas.product import ProductRules
@@ -28,18 +27,27 @@ from schemas.wire import ORIGIN_FIELD
 _PINNED = re.compile(r"pinned\.(\w+)")
 _ORIGIN = ("_origin_source", "_origin_run", "_origin_position", "_observed_at", "_published_at")
 """Silver's columns that hold the origin of a record."""
-_MADE_BY_BATCH = {
-    "_pins": Column("table_name"), "_erased": Column("subject_ref"),
-}  # fmt: skip
+_MASKS = {
+    "cpf": "***.***.***-09",
+    "cnpj": "**.***.***/****-35",
+    "email": "ab***@example.com",
+    "phone": "****67",
+    "name": "J*** S***",
+    "bank_account": "****1234",
+    "card": "****1234",
+    "ip": "203.0.113.0/24",
+}
+"""A made-up mask of each class that shows anything."""
+_ERASED = Node("view._erased", "Random references of people who were erased.", "privacy", (Column("subject_ref"),))
 
 
 def graph(contracts: Iterable[Contract], settings: BatchSettings) -> Graph:
-    """The whole graph. Raises SuiteError or RulesError when the project's YAML or the rules cannot be read."""
+    """The whole graph. Raises ProjectError or RulesError when there is no project, or its rules cannot be read."""
     listed = sorted(contracts, key=lambda one: one.id)
     source = project.source_dir(settings)
     nodes = {node.id: node for node in (*_road(listed), *_views(listed, load_rules(settings.product_rules)))}
     read = dbt.read(source, listed)
-    _models(nodes, read, _staged(listed), {mart.name: mart for mart in marts.read(source)})
+    _models(nodes, read, _staged(listed))
     for one in read.exposures:
         description = f"{one.kind}: {one.description}" if one.kind else one.description
         node = Node(f"exposure.{one.name}", description, one.owner, reads=one.reads)
@@ -48,8 +56,8 @@ def graph(contracts: Iterable[Contract], settings: BatchSettings) -> Graph:
 
 
 def mask_of(pii: str) -> str:
-    """The form that masks of a class have, as a pattern; empty for no class."""
-    return masks.forms().get(pii, "")
+    """What a mask of a class looks like; empty for no class."""
+    return _MASKS.get(pii, masks.HIDDEN) if pii else ""
 
 
 def sources(contracts_dir: Path, settings: BatchSettings) -> frozenset[tuple[str, int]]:
@@ -143,8 +151,7 @@ def _views(contracts: Iterable[Contract], rules: ProductRules) -> Iterable[Node]
     listed = tuple(contracts)
     places = {table.name: f"{table.layer}.{table.folder}" for table in (*pins.tables(listed), *pins.OPERATIONS)}
     silver = {f"silver.{t.name}": {c.name: c.spark_type for c in t.columns} for t in pins.tables(listed)}
-    for name, only in _MADE_BY_BATCH.items():
-        yield Node(f"view.{name}", staging.VIEWS.get(name, ""), "platform", (only,))
+    yield _ERASED
     made = {**product.views(rules), **operations.views(listed, {}, (), Prices())}
     for name, select in made.items():
         short = name.removeprefix("pinned.")
@@ -163,14 +170,13 @@ def _models(
     nodes: dict[str, Node],
     read: Project,
     staged: Mapping[str, tuple[Contract, pins.Table]],
-    declared: Mapping[str, Mart],
 ) -> None:
     """Add the project's models, each after those that it reads."""
     models = {model.node: model for model in read.models}
     for name in TopologicalSorter({model.node: model.reads for model in read.models}).static_order():
         if name in models:
             model = models[name]
-            nodes[name] = _model(nodes, model, read.described.get(model.name, {}), staged, declared.get(model.name))
+            nodes[name] = _model(nodes, model, read.described.get(model.name, {}), staged)
 
 
 def _model(
@@ -178,12 +184,13 @@ def _model(
     model: Model,
     described: Mapping[str, Any],
     staged: Mapping[str, tuple[Contract, pins.Table]],
-    mart: Mart | None,
 ) -> Node:
     known = {r: {c.name: c.type for c in nodes[r].columns} for r in model.reads if r in nodes}
     origins = columns.of(model.sql, known) if model.sql else {}
     texts = {one["name"]: str(one.get("description", "")) for one in described.get("columns", ())}
-    kinds = dict(mart.columns) if mart else dict.fromkeys(origins, "")
+    declared = {one["name"]: str(one.get("data_type", "")) for one in described.get("columns", ())}
+    # A mart has the columns of its YAML; of others the YAML may name a few only.
+    kinds = declared if model.layer == "gold" else dict.fromkeys(origins, "")
     contract, table = staged.get(model.name, (None, None))
     if table is not None:
         kinds |= {one.name: one.spark_type for one in staging.staged_columns(table)}
@@ -206,8 +213,12 @@ def _model(
             )
         )
     description = str(described.get("description") or (contract.description if contract else ""))
-    owner = str(described.get("config", {}).get("meta", {}).get("owner") or (contract.owner if contract else ""))
-    return Node(model.node, description.strip(), owner, tuple(listed), model.reads, group=mart.group if mart else "")
+    config = described.get("config", {})
+    owners = {nodes[one].owner for one in model.reads if one in nodes} - {"", "platform", "privacy"}
+    # What is made of one team's data alone is that team's.
+    owner = str(config.get("meta", {}).get("owner") or (owners.pop() if len(owners) == 1 else ""))
+    group = next((tag for tag in config.get("tags", ()) if tag in GROUPS), "")
+    return Node(model.node, description.strip(), owner, tuple(listed), model.reads, group=group)
 
 
 def _avro(kind: AvroType) -> str:

@@ -150,11 +150,12 @@ def look(lake: Lake, graph: Callable[[], Graph], position: Position) -> News:
     fresh = [name for name in names if name > position.cycle and not name.startswith("open-")][:CYCLES]
     found: list[Run] = []
     still: list[str] = []
-    for name in (*position.open, *fresh):
-        one = record.load(lake, name)
-        if one is None or one.started_ms < position.since_ms:
+    records = [one for name in (*position.open, *fresh) if (one := record.load(lake, name))]
+    current = graph() if records else Graph()
+    for one in records:
+        if one.started_ms < position.since_ms:
             continue
-        made = of_cycle(lake, one, graph())
+        name, made = one.cycle, of_cycle(lake, one, current)
         if made[0].state == "START":
             still.append(name)
         # One that goes on is told once.
@@ -178,10 +179,12 @@ def told(found: Iterable[Run], graph: Callable[[], Graph], places: Places) -> li
     """Runs as events; the first of each job brings the shape of its tables."""
     listed: list[dict[str, Any]] = []
     seen: set[str] = set()
-    for run in found:
+    ran = tuple(found)
+    current = graph() if ran else Graph()
+    for run in ran:
         shape = run.state == "COMPLETE" and run.job not in seen
         seen |= {run.job} if shape else set()
-        listed += events.of(run, graph(), places, shape=shape)
+        listed += events.of(run, current, places, shape=shape)
     return listed
 
 

@@ -71,12 +71,10 @@ def read(source: Path, contracts: Iterable[Contract]) -> Project:
     named = _relations(documents, listed, layers)
     macros = "".join(path.read_text(encoding="utf-8") for path in sorted((source / "macros").glob("*.sql")))
     settings = yaml.safe_load((source / "dbt_project.yml").read_text(encoding="utf-8"))
+    renderer = _Renderer(macros, named, settings.get("vars", {}))
+    sql = ((path.stem, text) for path, text in texts.items() if path.suffix == ".sql")
     return Project(
-        tuple(
-            _render(path.stem, layers[path.stem], macros + text, named, settings.get("vars", {}))
-            for path, text in texts.items()
-            if path.suffix == ".sql"
-        ),
+        tuple(renderer.model(name, layers[name], text) for name, text in sql),
         tuple(_exposure(one, layers) for document in documents for one in document.get("exposures", ())),
         {model["name"]: model for document in documents for model in document.get("models", ())},
     )
@@ -108,32 +106,43 @@ def _relations(
     return named
 
 
-def _render(name: str, layer: str, text: str, named: Callable[..., str], settings: Mapping[str, Any]) -> Model:
-    """The model as a whole build would run it; what only dbt knows stays empty."""
-    from jinja2 import Environment, TemplateError
+class _Renderer:
+    """Models as a whole build would run them; what only dbt knows stays empty."""
 
-    reads: list[str] = []
+    def __init__(self, macros: str, named: Callable[..., str], settings: Mapping[str, Any]) -> None:
+        from jinja2 import Environment
 
-    def relation(*names: str) -> str:
-        reads.append(named(*names))
-        return f"`{reads[-1]}`"
+        self._named = named
+        self._reads: list[str] = []
+        self._environment = Environment(autoescape=False, extensions=["jinja2.ext.do"])
+        self._environment.globals |= {
+            "ref": self._relation,
+            "source": self._relation,
+            "config": lambda **_: "",
+            "is_incremental": lambda: False,
+            "var": lambda key, default="": settings.get(key, default),
+            "execute": False,
+            "return": lambda value: value,
+        }
+        known = self._environment.from_string(macros).module
+        self._environment.globals |= {name: one for name, one in vars(known).items() if not name.startswith("_")}
 
-    environment = Environment(autoescape=False, extensions=["jinja2.ext.do"])
-    environment.globals.update(
-        ref=relation,
-        source=relation,
-        config=lambda **_: "",
-        is_incremental=lambda: False,
-        var=lambda key, default="": settings.get(key, default),
-        execute=False,
-        this=f"`{layer}.{name}`",
-    )
-    environment.globals["return"] = lambda value: value
-    try:
-        sql: str | None = environment.from_string(text).render()
-    except (TemplateError, TypeError, KeyError):
-        sql = None
-    return Model(name, layer, tuple(dict.fromkeys(reads)), sql)
+    def model(self, name: str, layer: str, text: str) -> Model:
+        from jinja2 import TemplateError
+
+        self._reads = []
+        try:
+            sql: str | None = self._environment.from_string(text).render(this=f"`{layer}.{name}`")
+        except (TemplateError, TypeError, KeyError):
+            sql = None
+        return Model(name, layer, tuple(dict.fromkeys(self._reads)), sql)
+
+    def _relation(self, *names: str) -> str:
+        node = self._named(*names)
+        # It says how to read and is no input.
+        if node != "view._pins":
+            self._reads.append(node)
+        return f"`{node}`"
 
 
 def _exposure(one: Mapping[str, Any], layers: Mapping[str, str]) -> Exposure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage import columns
@@ -45,6 +45,7 @@ def test_what_cannot_be_read_tells_nothing() -> None:
     assert columns.of("drop table t", ORDERS) == {}
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(("{0}", "cast({0} as string)"))), min_size=1, max_size=6)
 )
