@@ -41,13 +41,15 @@ class Position:
     """How far everything got. `files` are those kept, with their bytes and events, by name.
 
     `cycle` is the newest record seen, `open` those seen that had not ended; `commits` the newest silver version seen of
-    each contract; `sent` the newest file sent. Counts are of events since the lake has lineage.
+    each contract, and `newest_ms` when the newest of these was made; `sent` the newest file sent. Counts are of events
+    since the lake has lineage.
     """
 
     since_ms: int
     cycle: str = ""
     open: tuple[str, ...] = ()
     commits: dict[str, int] = field(default_factory=dict)
+    newest_ms: int = 0
     files: dict[str, tuple[int, int]] = field(default_factory=dict)
     sent: str = ""
     written: int = 0
@@ -145,7 +147,7 @@ def news(lake: Lake, graph: Callable[[], Graph], position: Position) -> Iterator
 
 def look(lake: Lake, graph: Callable[[], Graph], position: Position) -> News:
     """What ran since a position; a page of it at most."""
-    commits = runs.commits(lake, position.commits, position.since_ms)
+    commits = runs.commits(lake, position.commits, position.since_ms, position.newest_ms)
     names = [name.rpartition("/")[2].removesuffix(".json") for name in lake.list(record.FOLDER)]
     fresh = [name for name in names if name > position.cycle and not name.startswith("open-")][:CYCLES]
     found: list[Run] = []
@@ -164,7 +166,13 @@ def look(lake: Lake, graph: Callable[[], Graph], position: Position) -> News:
     newest = {**position.commits}
     for run in commits:
         newest[run.facts["contract"]] = int(run.key.rpartition("@")[2])
-    after = replace(position, cycle=max([position.cycle, *fresh]), open=tuple(still), commits=newest)
+    after = replace(
+        position,
+        cycle=max([position.cycle, *fresh]),
+        open=tuple(still),
+        commits=newest,
+        newest_ms=max([position.newest_ms, *(run.ended_ms for run in commits)]),
+    )
     return News((*found, *commits), after)
 
 

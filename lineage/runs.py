@@ -13,6 +13,7 @@ from caudal.query import Query, text
 
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
 COUNTS = ("read", "applied", "duplicate", "superseded", "dead_letter", "parked", "late", "suppressed", "expired")
+LATE_MS = 86_400_000
 PAGE = 1000
 """Commits looked at in one go: a second's commits of a thousand contracts, and some MiB of events."""
 
@@ -81,10 +82,13 @@ def of_cycle(
     return (cycle, _gate(cycle, results, {**read, **{used.node: used.version for used in written}}))
 
 
-def commits(lake: Lake, after: Mapping[str, int], since_ms: int, limit: int = PAGE) -> tuple[Run, ...]:
+def commits(
+    lake: Lake, after: Mapping[str, int], since_ms: int, newest_ms: int = 0, limit: int = PAGE
+) -> tuple[Run, ...]:
     """Commits of silver as the ledger has them, oldest first, at most `limit`.
 
     `after` is the newest version already seen of each contract; of the others those committed later than `since_ms`.
+    `newest_ms` is when the newest commit seen was made: lines reach the ledger seconds later, a day at the very most.
     """
     if not lake.has_table("ops", "ledger"):
         return ()
@@ -93,13 +97,15 @@ def commits(lake: Lake, after: Mapping[str, int], since_ms: int, limit: int = PA
     seen = "".join(f" when {text(name)} then silver_version > {version}" for name, version in sorted(after.items()))
     later = f"committed_at > to_timestamp_millis({int(since_ms)})"
     fresh = f"case contract{seen} else {later} end" if seen else later
+    # By time, files of the ledger are passed over unread.
+    recent = f"committed_at > to_timestamp_millis({max(int(since_ms), int(newest_ms) - LATE_MS)})"
     sums = ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in COUNTS)
     # A commit that a RESTORE undid has its lines twice, once negated.
     some = " or ".join(f"sum({name}) <> 0" for name in COUNTS)
     rows = query.rows(
         f"select contract, silver_version, min(batch) as first_batch, max(batch) as last_batch, {sums}, "
         "max(committed_at) as at, array_agg(offsets) as offsets from ledger "
-        f"where {fresh} group by contract, silver_version having {some} "
+        f"where {recent} and ({fresh}) group by contract, silver_version having {some} "
         f"order by at, contract, silver_version limit {int(limit)}"
     )
     return tuple(_commit(row) for row in rows)

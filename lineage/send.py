@@ -34,8 +34,8 @@ class HttpReceiver:
     def __init__(self, settings: LineageSettings) -> None:
         import httpx2
 
-        key = settings.api_key.get_secret_value()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        token = settings.token.get_secret_value()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = settings.url
         self._http = httpx2.Client(headers=headers, timeout=TIMEOUT_S, follow_redirects=False)
         # A dead receiver costs one look a few seconds; the next look tries again.

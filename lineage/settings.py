@@ -19,5 +19,5 @@ class LineageSettings(Section):
     """OpenLineage's namespace of our jobs: one a lake, where several write to one receiver."""
     url: str = ""
     """Where events are sent to as well (OpenLineage's HTTP endpoint, whole); empty: nowhere."""
-    api_key: SecretStr = SecretStr("")
+    token: SecretStr = SecretStr("")
     """Sent as a bearer token."""

@@ -46,7 +46,7 @@ def server(answers: list[int]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
 def test_events_arrive_in_order_with_the_key() -> None:
     """Each event is one request; a refusal for good is counted and the next one goes on."""
     with server([201, 422, 201]) as (url, got):
-        receiver = HttpReceiver(LineageSettings.model_validate({"url": url, "api_key": "key-1"}))
+        receiver = HttpReceiver(LineageSettings.model_validate({"url": url, "token": "key-1"}))
         done = send(receiver, [{"n": 1}, {"n": 2}, {"n": 3}])
         receiver.close()
     assert (done.taken, done.refused) == (2, 1)

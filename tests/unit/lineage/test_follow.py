@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from caudal.clock import SystemClock
 from caudal.lake import Lake, LocalLake
+from caudal.settings import Settings
 from lineage import follow
+from lineage.app import following
 from lineage.errors import ReceiverAway
 from lineage.events import Places
 from lineage.follow import Follower
@@ -145,8 +149,44 @@ def test_many_commits_are_told_page_by_page(tmp_path: Path, monkeypatch: Any) ->
     for version in range(1, 8):
         lineage_lake.commit(lake, "commerce.order", version, lineage_lake.NOW_MS + version, read=1, applied=1)
     pages = follow.runs.commits
-    monkeypatch.setattr(follow.runs, "commits", lambda *given: pages(*given, 3))
+    monkeypatch.setattr(follow.runs, "commits", lambda *given: pages(*given, limit=3))
     done = follower(lake).once()
     assert (done.written, done.commits) == (14, {"commerce.order": 7})
     assert len(done.files) == 3
     assert replace(done, since_ms=0) == follow.load(lake)
+
+
+def test_a_contract_that_comes_late_is_told_too(tmp_path: Path) -> None:
+    """A contract whose commits reach the ledger after newer ones of others is not passed over."""
+    lake = LocalLake(str(tmp_path))
+    lineage_lake.commit(lake, "commerce.order", 9, lineage_lake.NOW_MS, read=1, applied=1)
+    follower(lake).once()
+    lineage_lake.commit(lake, "product.event", 1, lineage_lake.NOW_MS - 3_600_000, read=1, applied=1)
+    assert follower(lake).once().commits == {"commerce.order": 9, "product.event": 1}
+
+
+def test_the_thread_follows_while_the_process_runs(tmp_path: Path) -> None:
+    """Beside the batch process new runs are written without anybody asking, and trouble ends neither of the two."""
+    settings = Settings.model_validate({"data_dir": tmp_path, "lineage": {"every_s": 0.02}})
+    lake = LocalLake(settings.lake_uri)
+    lake.write_atomic(follow.POSITION, b"no position")
+    with following(settings):
+        lineage_lake.commit(lake, "commerce.order", 1, SystemClock().now_ms(), read=1, applied=1)
+        lake.delete(follow.POSITION)
+        until(lambda: (found := follow.load(lake)) is not None and found.written == 2)
+    assert written(lake) == [("streaming.commerce.order", "START"), ("streaming.commerce.order", "COMPLETE")]
+
+
+def test_lineage_can_be_switched_off(tmp_path: Path) -> None:
+    """Switched off, nothing is looked at and nothing runs beside the batch process."""
+    settings = Settings.model_validate({"data_dir": tmp_path, "lineage": {"enabled": False, "every_s": 0.001}})
+    with following(settings):
+        assert not any(thread.name == "lineage" for thread in threading.enumerate())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, a minute at most: making the graph takes seconds on a busy machine."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
