@@ -98,9 +98,9 @@ def run(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> Reco
     with watch.step("publish"):
         publish(tools.lake, tools.clock, built)
     crashpoint("after-publish")
-    done = replace(built, state="published", seconds=watch.seconds)
+    done = replace(built, state="published", ended_ms=tools.clock.now_ms(), seconds=watch.seconds)
     record.keep(tools.lake, done)
-    days.add_cycle(tools.lake, work.group, done.started_ms, tools.clock.now_ms(), ok=True)
+    days.add_cycle(tools.lake, work.group, done.started_ms, done.ended_ms, ok=True)
     return done
 
 
@@ -301,6 +301,7 @@ def _judged(
     judged = replace(
         opened,
         state="failed" if names else "passed",
+        ended_ms=tools.clock.now_ms(),
         tables=tables,
         tests={"passed": sum(r.ok for r in checks), "failed": sum(not r.ok for r in checks)},
         failed=names,

@@ -38,6 +38,8 @@ class Record:
     group: str
     state: State
     started_ms: int
+    ended_ms: int = 0
+    """When its gate gave its verdict, or when it was published; 0 when it never got that far."""
     inputs: tuple[str, ...] = ()
     """Silver tables that the group's marts read, also those that do not exist yet."""
     silver_versions: Mapping[str, int] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import io
 import socket
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,13 +97,16 @@ _TEXT = frozenset((".log", ".json", ".jsonl", ".txt", ".csv", ".yml", ".yaml", "
 
 
 def tables(lake: Lake, budget: Budget) -> Iterator[Piece]:
-    """Every file of the lake, live or not: Parquet decoded and raw (footers hold statistics), logs and the rest raw."""
+    """Every file of the lake, live or not: Parquet decoded and raw (footers hold statistics), compressed files
+    unpacked, logs and the rest raw."""
     for name, size, read in _lake_files(lake):
         if not budget.take(size):
             return
         data = read()
         if name.endswith(".parquet"):
             yield from _parquet(name, data, budget)
+        elif name.endswith(".gz"):
+            yield Piece(f"{name} unpacked", _unpacked(data, budget), units=0)
         yield Piece(name, data, binary=not name.endswith(".json"))
 
 
@@ -179,6 +183,21 @@ def _parquet(name: str, data: bytes, budget: Budget) -> Iterator[Piece]:
         if not budget.take(len(values)):
             return
         yield Piece(f"{name} column {column}", values, units=0)
+
+
+def _unpacked(data: bytes, budget: Budget) -> bytes:
+    """What a gzip file holds, as far as the budget goes; nothing when it is none."""
+    if not budget.take(1):
+        return b""
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        # One byte is always left: a limit of 0 would be none.
+        found = unpacking.decompress(data, budget.bytes + 1)
+    except zlib.error:
+        return b""
+    budget.take(min(len(found), budget.bytes))
+    budget.cut = budget.cut or bool(unpacking.unconsumed_tail)
+    return found
 
 
 @dataclass

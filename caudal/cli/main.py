@@ -37,7 +37,7 @@ app = typer.Typer(
 STAGES = {
     "registry": "schemas.registry.app:run",
     "streaming": "streaming.app:run",
-    "batch": "batch.app:run",
+    "batch": "caudal.cli.batch_process:run",
     "sealer": "producers.sealer.app:run",
     "scorer": "serving.fraud.app:run",
     "web": "caudal.cli.web:run",
@@ -53,6 +53,8 @@ MOUNTED = (
     ("caudal.cli.contract", "contract"),
     ("caudal.cli.batch", "batch"),
     ("caudal.cli.quality", "quality"),
+    ("caudal.cli.lineage", "lineage"),
+    ("caudal.cli.catalogue", "catalogue"),
     ("caudal.cli.deadletters", "deadletters"),
     ("caudal.cli.rebuild", "rebuild"),
     ("caudal.cli.care", None),

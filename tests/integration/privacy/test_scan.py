@@ -1,6 +1,7 @@
 """The scan of invariant 2: finds every planted value in every kind of store, and nothing where nothing is."""
 
 import base64
+import gzip
 import json
 import uuid
 from decimal import Decimal
@@ -121,6 +122,7 @@ EMAIL, CPF, PHONE = PEOPLE[0][1], PEOPLE[0][0], PEOPLE[1][2]
         ("run/access.jsonl", f"GET /?mail={EMAIL.replace('@', '%40')}".encode()),
         ("lake/raw/events/_delta_log/00000000000000000001.json", f'{{"min": "{EMAIL}"}}'.encode()),
         ("lake/raw/left-over.bin", f"x{EMAIL}x".encode()),
+        ("lake/_lineage/events/1.jsonl.gz", gzip.compress(f'{{"name": "{EMAIL}"}}'.encode() * 50)),
     ],
 )
 def test_a_planted_value_is_found(install: Settings, file: str, content: bytes):
