@@ -8,7 +8,7 @@ from caudal.settings import Settings
 def run(settings: Settings) -> None:
     """Run cycles until SIGTERM or SIGINT. Raises LeaseHeld when another batch process owns this lake's gold."""
     from batch import app
-    from lineage.app import following
+    from batch.lineage.app import following
 
     with following(settings):
         app.run(settings)

@@ -11,8 +11,8 @@ import typer
 from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
 
 if TYPE_CHECKING:
+    from batch.lineage.graph import Graph
     from caudal.settings import Settings
-    from lineage.graph import Graph
 
 app = typer.Typer(help="What there is: tables, columns, where they come from, how good they are.", no_args_is_help=True)
 
@@ -30,8 +30,8 @@ def build(
     output: OutputOption = Output.human,
 ) -> None:
     """Write the catalogue as pages that need no network, and as JSON. Example: caudal catalogue build -o json"""
+    from batch.lineage import pages
     from caudal import settings
-    from lineage import pages
 
     loaded = settings.load({"data_dir": data})
     graph, found = _catalogue(loaded, samples=samples)
@@ -59,11 +59,11 @@ def register(
 
     Example: caudal catalogue register --glue --region sa-east-1 -o json
     """
+    from batch.lineage import glue as registry
+    from batch.lineage.errors import NameTaken
     from caudal import settings
     from caudal.errors import UsageError
     from caudal.lake import Lake
-    from lineage import glue as registry
-    from lineage.errors import NameTaken
 
     if not glue:
         raise UsageError("name the catalogue to register in", where="caudal catalogue register", fix="--glue")
@@ -86,10 +86,10 @@ def register(
 
 
 def _catalogue(loaded: Settings, *, samples: bool) -> tuple[Graph, dict[str, Any]]:
+    from batch.lineage import app as lineage
+    from batch.lineage import catalogue
     from caudal.clock import SystemClock
     from caudal.lake import Lake
-    from lineage import app as lineage
-    from lineage import catalogue
 
     graph = lineage.graph(loaded)
     return graph, catalogue.build(Lake.open(loaded), graph, SystemClock().now_ms(), samples=samples)

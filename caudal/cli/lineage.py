@@ -12,7 +12,7 @@ from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step,
 from caudal.errors import UsageError
 
 if TYPE_CHECKING:
-    from lineage.graph import Graph
+    from batch.lineage.graph import Graph
 
 app = typer.Typer(help="What data is made of, and OpenLineage events of what ran.", no_args_is_help=True)
 
@@ -31,8 +31,8 @@ def show(
     output: OutputOption = Output.human,
 ) -> None:
     """What lies above and below a table or a column. Example: caudal lineage show gold.fct_orders.total -o json"""
+    from batch.lineage import app as lineage
     from caudal import settings
-    from lineage import app as lineage
 
     graph = lineage.graph(settings.load({"data_dir": data}))
     node, column = _named(graph, name)
@@ -63,9 +63,9 @@ def export(
     output: OutputOption = Output.human,
 ) -> None:
     """OpenLineage events of all cycles and commits since then. Example: caudal lineage export --since PT1H"""
+    from batch.lineage import app as lineage
     from caudal import settings
     from caudal.clock import SystemClock
-    from lineage import app as lineage
     from streaming.when import parse
 
     loaded = settings.load({"data_dir": data})
@@ -88,10 +88,10 @@ def export(
 @app.command()
 def status(data: DataOption = None, output: OutputOption = Output.human) -> None:
     """How many events were written, sent, refused and dropped. Example: caudal lineage status -o json"""
+    from batch.lineage import follow
+    from batch.lineage.settings import LineageSettings
     from caudal import settings
     from caudal.lake import Lake
-    from lineage import follow
-    from lineage.settings import LineageSettings
 
     loaded = settings.load({"data_dir": data})
     found = follow.load(Lake.open(loaded)) or follow.Position(0)

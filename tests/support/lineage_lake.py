@@ -12,11 +12,11 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from batch import record
+from batch.lineage import assemble
+from batch.lineage.graph import Graph
 from batch.record import Built, Record, State
 from batch.settings import BatchSettings
 from caudal.lake import Lake
-from lineage import assemble
-from lineage.graph import Graph
 from schemas.load import load_catalog
 from schemas.tables import LEDGER
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-PACKAGES = ("caudal", "schemas", "privacy", "producers", "streaming", "quality", "batch", "lineage", "serving")
+PACKAGES = ("caudal", "schemas", "privacy", "producers", "streaming", "quality", "batch", "serving")
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 PAGES = ("architecture.md", "runbook.md", "metrics.md")

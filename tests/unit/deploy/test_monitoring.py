@@ -16,7 +16,7 @@ DOCUMENTED = set(re.findall(r"`(caudal_\w+)", (ROOT / "docs" / "metrics.md").rea
 BOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 RULES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())["groups"]
 SCRAPES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
-PACKAGES = ("caudal", "schemas", "privacy", "producers", "streaming", "quality", "batch", "lineage", "serving")
+PACKAGES = ("caudal", "schemas", "privacy", "producers", "streaming", "quality", "batch", "serving")
 METRIC = re.compile(r"\bcaudal_[a-z_]+\b")
 DURATION = re.compile(r"\d+(ms|s|m|h|d)")
 

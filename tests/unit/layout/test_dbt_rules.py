@@ -33,18 +33,7 @@ def test_nothing_at_the_top_looks_like_a_dbt_plugin() -> None:
 
 def test_no_module_is_called_dbt() -> None:
     """A module `dbt` of ours would hide the installed one."""
-    packages = (
-        "caudal",
-        "schemas",
-        "privacy",
-        "producers",
-        "streaming",
-        "quality",
-        "batch",
-        "lineage",
-        "serving",
-        "tests",
-    )
+    packages = ("caudal", "schemas", "privacy", "producers", "streaming", "quality", "batch", "serving", "tests")
     assert sorted(str(path) for name in packages for path in (ROOT / name).rglob("dbt.py")) == []
 
 

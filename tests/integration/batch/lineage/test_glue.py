@@ -12,12 +12,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
+from batch.lineage import catalogue, glue
+from batch.lineage.errors import NameTaken
 from caudal.cli.catalogue import app
 from caudal.errors import TransientError
 from caudal.lake import Lake, LocalLake
 from caudal.settings import LakeSettings
-from lineage import catalogue, glue
-from lineage.errors import NameTaken
 from tests.support import gold_lake
 from tests.support.lineage_lake import NOW_MS, graph
 

@@ -18,10 +18,10 @@ from openlineage.client.generated.base import DatasetFacet, InputDatasetFacet, R
 from openlineage.client.serde import Serde
 from openlineage.client.uuid import generate_static_uuid
 
+from batch.lineage.columns import Origin
+from batch.lineage.graph import Graph, Node
+from batch.lineage.runs import Run, Used, started
 from caudal import __version__
-from lineage.columns import Origin
-from lineage.graph import Graph, Node
-from lineage.runs import Run, Used, started
 
 PRODUCER = f"urn:caudal:{__version__}"
 

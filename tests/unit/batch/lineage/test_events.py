@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from batch.lineage import events, follow
+from batch.lineage.events import Places
 from caudal.lake import LocalLake
-from lineage import events, follow
-from lineage.events import Places
 from tests.support import lineage_lake
 from tests.support.lineage_lake import NOW_MS, graph
 

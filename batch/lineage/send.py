@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from batch.lineage.errors import ReceiverAway
+from batch.lineage.settings import LineageSettings
 from caudal.errors import TransientError
 from caudal.outgoing import Outgoing, Policy
-from lineage.errors import ReceiverAway
-from lineage.settings import LineageSettings
 
 TIMEOUT_S = 5.0
 

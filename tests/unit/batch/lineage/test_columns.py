@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineage import columns
-from lineage.columns import Origin
+from batch.lineage import columns
+from batch.lineage.columns import Origin
 
 ORDERS = {"silver.orders": {"id": "string", "total": "decimal(18,2)", "lines": "array<struct<sku: string>>"}}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from lineage.columns import Origin
-from lineage.graph import LAYERS
+from batch.lineage.columns import Origin
+from batch.lineage.graph import LAYERS
 from tests.support.lineage_lake import CONTRACTS, graph
 
-MARTS = Path(__file__).resolve().parents[3] / "dbt" / "models" / "marts"
+MARTS = Path(__file__).resolve().parents[4] / "dbt" / "models" / "marts"
 
 
 def test_every_node_stands_on_the_road() -> None:

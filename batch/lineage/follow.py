@@ -15,15 +15,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from batch import record
+from batch.lineage import events, runs
+from batch.lineage.events import Places
+from batch.lineage.graph import Graph
+from batch.lineage.runs import Run
+from batch.lineage.send import Receiver, send
 from caudal import log
 from caudal.clock import Clock
 from caudal.errors import TransientError
 from caudal.lake import Lake
-from lineage import events, runs
-from lineage.events import Places
-from lineage.graph import Graph
-from lineage.runs import Run
-from lineage.send import Receiver, send
 from quality import results
 
 FOLDER = "_lineage/events"

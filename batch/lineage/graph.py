@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from lineage.columns import How, Origin, stronger
+from batch.lineage.columns import How, Origin, stronger
 
 LAYERS = ("topic", "raw", "silver", "quarantine", "ops", "view", "staging", "intermediate", "gold", "exposure")
 """The road, in its order."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from batch.lineage.send import HttpReceiver, send
+from batch.lineage.settings import LineageSettings
 from caudal.errors import TransientError
-from lineage.send import HttpReceiver, send
-from lineage.settings import LineageSettings
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from batch.lineage import app as wired
 from caudal.cli.main import app
 from caudal.errors import UsageError
 from caudal.lake import LocalLake
-from lineage import app as wired
 from tests.support import lineage_lake
 
 

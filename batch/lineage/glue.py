@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from batch.lineage.errors import GlueAway
 from caudal.settings import LakeSettings
-from lineage.errors import GlueAway
 
 OWNER = "caudal.lake"
 LAYERS = ("silver", "gold")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from batch import operations, pins, product, project, staging
+from batch.lineage import columns
+from batch.lineage import project as dbt
+from batch.lineage.columns import How, Origin
+from batch.lineage.graph import RAW, Column, Graph, Node
+from batch.lineage.project import Model, Project
 from batch.settings import BatchSettings, Prices
-from lineage import columns
-from lineage import project as dbt
-from lineage.columns import How, Origin
-from lineage.graph import RAW, Column, Graph, Node
-from lineage.project import Model, Project
 from privacy import masks
 from quality.marts import GROUPS
 from schemas import tables

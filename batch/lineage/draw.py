@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from lineage.graph import Graph
+from batch.lineage.graph import Graph
 
 BOX_W, BOX_H = 200, 24
 GAP_X, GAP_Y = 48, 10

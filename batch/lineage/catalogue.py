@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batch.lineage import assemble
+from batch.lineage.graph import LAYERS, STORED, Column, Graph, Node
 from caudal.lake import Lake
 from caudal.query import Query
-from lineage import assemble
-from lineage.graph import LAYERS, STORED, Column, Graph, Node
 from quality import results
 from quality.marts import GROUPS
 from schemas.manifest import Group, load_current

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from batch.lineage import follow
+from batch.lineage.app import following
+from batch.lineage.errors import ReceiverAway
+from batch.lineage.events import Places
+from batch.lineage.follow import Follower
 from caudal.clock import SystemClock
 from caudal.lake import Lake, LocalLake
 from caudal.settings import Settings
-from lineage import follow
-from lineage.app import following
-from lineage.errors import ReceiverAway
-from lineage.events import Places
-from lineage.follow import Follower
 from tests.support import lineage_lake
 from tests.support.lineage_lake import graph
 

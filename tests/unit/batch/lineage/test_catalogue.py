@@ -15,10 +15,10 @@ from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.lineage import assemble, catalogue, pages
+from batch.lineage.draw import BOX_H, BOX_W, draw
+from batch.lineage.graph import LAYERS, Graph, Node
 from caudal.lake import Lake, LocalLake
-from lineage import assemble, catalogue, pages
-from lineage.draw import BOX_H, BOX_W, draw
-from lineage.graph import LAYERS, Graph, Node
 from privacy import masks
 from tests.support import gold_lake, lineage_lake
 from tests.support.lineage_lake import NOW_MS, graph

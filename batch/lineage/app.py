@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from batch.lineage import assemble, follow
+from batch.lineage.events import Places
+from batch.lineage.follow import Follower
+from batch.lineage.graph import Graph
+from batch.lineage.send import HttpReceiver
+from batch.lineage.settings import LineageSettings
 from batch.settings import BatchSettings
 from caudal import log
 from caudal.clock import SystemClock
 from caudal.lake import Lake
 from caudal.settings import Settings
-from lineage import assemble, follow
-from lineage.events import Places
-from lineage.follow import Follower
-from lineage.graph import Graph
-from lineage.send import HttpReceiver
-from lineage.settings import LineageSettings
 from schemas.load import load_catalog
 
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lineage.draw import BOX_H, BOX_W, draw
-from lineage.graph import LAYERS, RAW, Graph
+from batch.lineage.draw import BOX_H, BOX_W, draw
+from batch.lineage.graph import LAYERS, RAW, Graph
 
 TEMPLATES = Path(__file__).parent / "templates"
 DOCUMENT = "catalogue.json"
