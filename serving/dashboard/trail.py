@@ -61,7 +61,7 @@ class Trails:
         if mart not in ORIGINS:
             raise NotThere("rows of this mart are no single events")
         row = self._row(found, tenant, {ORIGINS[mart].key: value})
-        silver = self._silver(ORIGINS[mart], tenant, value, str(row["published_at"]))
+        silver = self._silver(ORIGINS[mart], tenant, value, row["published_at"])
         hops = _early(silver) if silver else []
         if silver:
             hops.append(self._landed(ORIGINS[mart].contract, int(silver["_batch"])))
@@ -79,7 +79,7 @@ class Trails:
             raise NotThere
         return rows[0]
 
-    def _silver(self, origin: Origin, tenant: str, value: str, since: str) -> dict[str, Any] | None:
+    def _silver(self, origin: Origin, tenant: str, value: str, since: object) -> dict[str, Any] | None:
         """Where silver has the row. Its state may be newer than gold's, never older: older files are not read."""
         contract = self._contracts().get(origin.contract)
         if contract is None or not self._lake.has_table("silver", contract.table):
@@ -87,10 +87,11 @@ class Trails:
         query = Query(self._lake)
         query.table("silver", "silver", contract.table)
         owner = quoted(column_of(contract, contract.tenant))
+        newer = f" AND _published_at >= timestamp {text(str(since))}" if since else ""
         sql = (
             f"SELECT {', '.join(map(quoted, _PLACE))} FROM silver WHERE {owner} = {text(tenant)}"
             f" AND {quoted(column_of(contract, origin.key))} = {text(value)}"
-            f" AND _published_at >= timestamp {text(since)} ORDER BY _published_at DESC LIMIT 1"
+            f"{newer} ORDER BY _published_at DESC LIMIT 1"
         )
         rows = answer.rows(query.arrow(sql))
         return rows[0] if rows else None
@@ -122,7 +123,7 @@ class Trails:
 def _early(silver: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages that silver's own columns tell of."""
     return [
-        _hop("source", silver["_observed_at"], source=silver["_origin_source"], late=silver["_late"]),
+        _hop("source", silver["_observed_at"], source=silver["_origin_source"], late=silver["_late"] or None),
         _hop("sealed", silver["_published_at"], contract_version=silver["_contract_version"]),
         _hop(
             "kafka",

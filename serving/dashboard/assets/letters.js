@@ -49,6 +49,7 @@ function heal(group) {
     return [el("p", { text: "These records hold personal values in clear. They are never replayed; they wait for a purge:" }),
       command(`caudal purge raw --code ${NEVER_REPLAYED} --by NAME --reason WHY`)];
   }
+  if (!group.contract) return [el("p", { text: "Nobody knows which contract these records belong to, so they cannot be replayed. Look at one of them first." })];
   const words = where(group).map(([name, value]) => `--${name} ${quoted(value)}`).join(" ");
   return [el("p", { text: "Replay decides these records again, after the contract was corrected or with a file of fixes (--fix). See what would become of them first; nothing is written:" }),
     command(`caudal deadletters replay ${words} --dry-run`)];

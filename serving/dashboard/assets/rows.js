@@ -2,7 +2,7 @@
 
 import { ask, refused } from "./ask.js";
 import { el, empty, rowsOf } from "./draw.js";
-import { count, day, moment, seconds } from "./format.js";
+import { day, many, moment, seconds } from "./format.js";
 
 const LIMIT = 50;
 // Times by which the newest rows come first, the first that a mart has.
@@ -44,6 +44,13 @@ function grid(mart, { columns, road }, rows) {
     el("table", { class: "rows-table" }, el("caption", { class: "hidden", text: `Rows of ${mart}` }), el("thead", {}, el("tr", {}, ...head.filter(Boolean))), el("tbody", {}, ...body)));
 }
 
+// Ages count from the moment at which an event entered Caudal, so the road does too.
+function fromSealing(at, sealed) {
+  if (!at || !sealed || at === sealed) return "";
+  const took = (new Date(at) - new Date(sealed)) / 1000;
+  return ` (${seconds(Math.abs(took))} ${took < 0 ? "before" : "after"} sealing)`;
+}
+
 async function trail(mart, [tenant, value]) {
   const place = $("trail");
   place.closest("section").hidden = false;
@@ -51,11 +58,9 @@ async function trail(mart, [tenant, value]) {
   $("h-trail").focus();
   try {
     const { hops } = await ask(`/look/road/${encodeURIComponent(mart)}?${new URLSearchParams({ tenant, value })}`);
-    let before = null;
+    const sealed = hops.find((hop) => hop.stage === "sealed")?.at;
     place.replaceChildren(el("p", { class: "quiet", text: `${value} of ${tenant}` }), el("ol", { class: "trail" }, ...hops.map((hop) => {
-      const at = hop.at ? new Date(hop.at).getTime() : null;
-      const took = at !== null && before !== null ? ` (${at >= before ? `${seconds((at - before) / 1000)} later` : "before that"})` : "";
-      before = at ?? before;
+      const took = fromSealing(hop.at, sealed);
       const facts = Object.entries(hop.facts).filter(([, fact]) => fact !== null).map(([name, fact]) => `${name.replaceAll("_", " ")} ${fact}`);
       return el("li", { "data-hop": hop.stage }, el("strong", { text: STAGES[hop.stage] ?? hop.stage }),
         hop.at ? el("time", { datetime: hop.at, text: `${moment(hop.at)}${took}` }) : null, el("span", { class: "quiet", text: facts.join(", ") }));
@@ -83,7 +88,7 @@ export async function show(main) {
     const further = new URLSearchParams(query);
     if (next) further.set("cursor", next);
     body.replaceChildren(
-      el("p", { class: "from", text: `${mart} version ${version}, ${seconds(age)} old, ${count(rows.length)} rows on this page; columns without a value are left out` }),
+      el("p", { class: "from", text: `${mart} version ${version}, ${seconds(age)} old, ${many(rows.length, "row")} on this page; columns without a value are left out` }),
       rows.length ? grid(mart, about, rows) : empty("No row is like that."),
       next ? el("p", {}, el("a", { href: `${rowsOf(mart)}?${further}`, rel: "next", text: "Further rows" })) : el("p", { class: "quiet", text: "These are all." }));
   } catch (error) {

@@ -277,7 +277,7 @@ def test_a_number_leads_to_its_rows_and_an_events_road(full: Install, page: Page
     stages = ["source", "sealed", "kafka", "raw", "silver", "gold", "decision"]
     assert [hop.get_attribute("data-hop") for hop in hops.all()] == stages
     expect(hops.nth(2)).to_contain_text("payments.transaction:3:41")
-    expect(hops.nth(4)).to_contain_text("09:00:02 (2 s later)")
+    expect(hops.nth(4)).to_contain_text("09:00:02 (2 s after sealing)")
     full.open(page, "/rows/fct_transactions?tenant_id.eq=nobody")
     expect(page.locator("#rows")).to_contain_text("No row is like that.")
 
@@ -309,7 +309,7 @@ def test_strings_of_events_stay_strings(install: Install, chromium: Browser) -> 
     install.move(1)
     context = chromium.new_context()
     page = install.signed_in(context)
-    for path in [*PATHS, "/rows/fct_orders", f"/dead-letters?code={quote(HOSTILE)}"]:
+    for path in [*PATHS, "/rows/fct_orders", f"/dead-letters?contract=shop.order&code={quote(HOSTILE)}"]:
         install.open(page, path)
         assert HOSTILE in page.locator("main").inner_text(), path
         assert page.locator("main img, main script, main iframe").count() == 0
@@ -317,7 +317,7 @@ def test_strings_of_events_stay_strings(install: Install, chromium: Browser) -> 
         addresses = page.eval_on_selector_all("main a", "links => links.map((a) => new URL(a.href).origin)")
         assert set(addresses) <= {install.url}
     command = page.locator("#heal code").inner_text()
-    assert command == f"caudal deadletters replay --code '{HOSTILE}' --dry-run"
+    assert command == f"caudal deadletters replay --contract shop.order --code '{HOSTILE}' --dry-run"
     assert install.complaints == []
     context.close()
 

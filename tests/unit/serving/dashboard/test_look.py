@@ -125,8 +125,8 @@ def test_a_payment_has_a_road(client: TestClient) -> None:
 
 def test_a_row_without_its_record_still_has_an_end(client: TestClient) -> None:
     """Gold's part of the road is there also where silver has no such row any more."""
-    hops = client.get("/look/road/fct_transactions?tenant=bank-b&value=bank-b-e1").json()["hops"]
-    assert [hop["stage"] for hop in hops] == ["gold"]
+    for path in ("fct_transactions?tenant=bank-b&value=bank-b-e1", "fct_refunds?tenant=casa-verde&value=r-1"):
+        assert [hop["stage"] for hop in client.get(f"/look/road/{path}").json()["hops"]] == ["gold"]
 
 
 def test_one_tenants_operator_sees_that_tenant_only(of_bank_b: TestClient) -> None:
