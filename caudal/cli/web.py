@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from caudal import __version__, log
 from caudal.metrics import Metrics
@@ -15,13 +15,40 @@ from caudal.web import Mounted
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-# Order matters for routes that could overlap: the page comes last.
 PARTS = (
     "producers.intake.app",
     "serving.fraud.api",
     "serving.api.app",
-    "serving.dashboard.app",
 )
+
+
+class DeadLetters:
+    """Quarantine as the dashboard may read it; serving itself does not know streaming."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def listed(self, where: dict[str, str], limit: int) -> list[dict[str, Any]]:
+        """The newest letters of a contract, code and path (each optional), with their coordinates."""
+        from caudal.lake import Lake
+        from streaming import letters
+
+        wanted = letters.Wanted(where.get("contract"), where.get("code"), where.get("path"))
+        return letters.listed(Lake.open(self._settings), wanted, limit)
+
+    def explained(self, topic: str, partition: int, offset: int) -> dict[str, Any] | None:
+        """All that is known of one letter; None when nothing was refused there."""
+        from caudal.lake import Lake
+        from schemas.load import load_catalog
+        from streaming import letters
+        from streaming.errors import NoDeadLetter
+
+        contracts = load_catalog(self._settings.contracts_dir)
+        try:
+            found = letters.explained(Lake.open(self._settings), contracts, topic, partition, offset)
+        except NoDeadLetter:
+            return None
+        return {**found, "runbook": f"{self._settings.alerts.runbook}#{found['letter']['code'].lower()}"}
 
 
 def build(settings: Settings, metrics: Metrics) -> FastAPI:
@@ -29,6 +56,9 @@ def build(settings: Settings, metrics: Metrics) -> FastAPI:
     from fastapi import FastAPI
 
     parts = [cast("Mounted", importlib.import_module(name).build(settings, metrics)) for name in PARTS]
+    # last, because order matters for routes that could overlap
+    dashboard = importlib.import_module("serving.dashboard.app")
+    parts.append(dashboard.build(settings, metrics, DeadLetters(settings)))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -26,9 +26,11 @@ from serving.api.query import TENANT, quoted
 from serving.api.scope import select
 from serving.api.settings import ApiSettings
 
-# Routes that no description lists: the page, its stream and what belongs to them.
-HIDDEN = (("GET", "/"), ("GET", "/live"), ("GET", "/assets/app.js"), ("GET", "/openapi.json"), ("GET", "/nowhere"))
-OPERATORS_ONLY = ("/v1/status", "/metrics", "/live", "/")
+# Routes that no description lists: the dashboard's pages, their stream and what they ask for.
+DASHBOARD = ("/", "/commerce", "/rows/{mart}", "/live", "/look/marts/{mart}", "/look/rows/{mart}", "/look/road/{mart}",
+             "/look/letters", "/look/letters/{coordinates}")  # fmt: skip
+HIDDEN = tuple(("GET", path) for path in (*DASHBOARD, "/assets/app.js", "/openapi.json", "/nowhere"))
+OPERATORS_ONLY = ("/v1/status", "/metrics", *DASHBOARD)
 # A verify that is cut off leaves no token behind for longer than this.
 LIFETIME_S = 300.0
 MOST_FINDINGS = 20

@@ -1,4 +1,4 @@
-"""The page's routes: `/`, `/assets/…`, `/live`, `/docs`, sign in and out."""
+"""The routes: pages, `/assets/…`, `/live`, what pages ask for under `/look/`, `/docs`, sign in and out."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from caudal import tokens
 from caudal.lake import Lake
 from caudal.metrics import Metrics
 from caudal.settings import Settings
+from caudal.tokens import Principal
 from caudal.web import Mounted
-from serving.api.errors import NoToken
+from schemas.load import load_catalog
+from serving.api.errors import NoToken, NotThere
 from serving.api.gold import Reader
+from serving.api.pages import Pages
 from serving.api.route import coded
 from serving.api.settings import ApiSettings
 from serving.dashboard.errors import TooManyPages
 from serving.dashboard.live import Broadcaster, Source
 from serving.dashboard.login import Login
+from serving.dashboard.look import Letters, Look
 from serving.dashboard.settings import DashboardSettings
+from serving.dashboard.statements import PAGES
+from serving.dashboard.trail import Trails
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "html": "text/html"}
 # No inline script or style, nothing from elsewhere, no frame around the page.
@@ -40,15 +46,20 @@ PRIVATE = {**HEADERS, "Cache-Control": "no-store"}
 LONGEST_FORM = 512
 
 
-def build(settings: Settings, metrics: Metrics) -> Mounted:
-    """The page's router. The thread that feeds it starts with the first open page."""
+def build(settings: Settings, metrics: Metrics, letters: Letters | None = None) -> Mounted:
+    """The dashboard's router. The thread that feeds its pages starts with the first open one.
+
+    Without `letters` single dead letters cannot be looked at.
+    """
     limits = settings.section("serving.dashboard", DashboardSettings)
     reading = settings.section("serving.api", ApiSettings)
     lake = Lake.open(settings)
     store = tokens.open_store(settings.data_dir)
     login = Login(store, limits.session_s)
     reader = Reader(lake, groups=reading.groups, open_tables=reading.open_tables)
-    live = Broadcaster(Source(settings, lake, reader).state, limits)
+    live = Broadcaster(Source(settings, lake, reader).states, limits)
+    trails = Trails(lake, reader, lambda: load_catalog(settings.contracts_dir))
+    look = Look(reader, Pages(reader, reading), trails, letters)
     assets = _assets()
     router = APIRouter(route_class=coded(metrics), include_in_schema=False)
 
@@ -61,14 +72,23 @@ def build(settings: Settings, metrics: Metrics) -> Mounted:
         login.remember(response, session, secure=request.url.scheme == "https")
         return response
 
-    @router.get("/")
-    def page(request: Request) -> Response:
-        signed_in = login.who(request) is not None
-        if (token := request.query_params.get("token")) is not None:
-            return RedirectResponse("/", 303, headers=PRIVATE) if signed_in else enter(request, token)
-        if not signed_in:
+    def shown(request: Request) -> Response:
+        if login.who(request) is None:
             return HTMLResponse(assets["login.html"][0], 401, headers=PRIVATE)
         return HTMLResponse(assets["index.html"][0], headers=PRIVATE)
+
+    @router.get("/")
+    def page(request: Request) -> Response:
+        if (token := request.query_params.get("token")) is None:
+            return shown(request)
+        if login.who(request) is not None:
+            return RedirectResponse("/", 303, headers=PRIVATE)
+        return enter(request, token)
+
+    for name in PAGES:
+        router.add_api_route(f"/{name}", shown, methods=["GET"])
+    # the script reads the mart from the address and asks for its rows
+    router.add_api_route("/rows/{mart}", shown, methods=["GET"])
 
     @router.post("/login")
     async def sign_in(request: Request) -> Response:
@@ -101,14 +121,45 @@ def build(settings: Settings, metrics: Metrics) -> Mounted:
     def docs() -> Response:
         return HTMLResponse(assets["docs.html"][0], headers=HEADERS)
 
-    @router.get("/live")
-    async def events(request: Request) -> Response:
-        if login.who(request) is None:
+    def operator(request: Request) -> Principal:
+        found = login.who(request)
+        if found is None:
             raise NoToken
+        return found
+
+    @router.get("/live")
+    async def events(request: Request, page: str = "overview") -> Response:
+        operator(request)
+        if page not in PAGES:
+            raise NotThere
         if live.full:
             raise TooManyPages("too many open pages", retry_after=10)
-        return StreamingResponse(_encoded(live), media_type="text/event-stream",
+        return StreamingResponse(_encoded(live, page), media_type="text/event-stream",
                                  headers={**PRIVATE, "X-Accel-Buffering": "no"})  # fmt: skip
+
+    @router.get("/look/marts/{mart}")
+    def columns(request: Request, mart: str) -> Response:
+        operator(request)
+        return look.mart(mart)
+
+    @router.get("/look/rows/{mart}")
+    def rows(request: Request, mart: str) -> Response:
+        return look.rows(operator(request), mart, request.query_params.multi_items())
+
+    @router.get("/look/road/{mart}")
+    def road(request: Request, mart: str, tenant: str = "", value: str = "") -> Response:
+        return look.road(operator(request), mart, tenant, value)
+
+    @router.get("/look/letters")
+    def letters_of(request: Request) -> Response:
+        operator(request)
+        named = ("contract", "code", "path")
+        return look.letters({name: request.query_params[name] for name in named if name in request.query_params})
+
+    @router.get("/look/letters/{coordinates}")
+    def letter(request: Request, coordinates: str) -> Response:
+        operator(request)
+        return look.letter(coordinates)
 
     def close() -> None:
         live.close()
@@ -117,8 +168,8 @@ def build(settings: Settings, metrics: Metrics) -> Mounted:
     return Mounted(router, close)
 
 
-async def _encoded(live: Broadcaster) -> AsyncIterator[bytes]:
-    async for text in live.stream():
+async def _encoded(live: Broadcaster, page: str) -> AsyncIterator[bytes]:
+    async for text in live.stream(page):
         yield text.encode()
 
 

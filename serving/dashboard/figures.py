@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caudal import log
 from caudal.lake import Lake
 from caudal.query import Query
 from schemas.tables import PURGED_SQL, RESOLVED_SQL
 from serving.api import answer
-from serving.api.gold import Gold, Reader
-from serving.api.scope import Relation, select
+from serving.api.gold import Gold, Mart, Reader
+from serving.api.scope import select
+from serving.dashboard.statements import PAGES, Statement
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-# One statement per figure and mart; the relation is always called `mart` (see serving.api.scope).
-STATEMENTS: Mapping[str, tuple[str, str]] = {
-    "shops": (
-        "revenue_by_shop",
-        "SELECT tenant_id AS shop, currency, sum(orders) AS orders, sum(revenue) AS revenue,"
-        " sum(cancelled_orders) AS cancelled FROM mart GROUP BY tenant_id, currency"
-        " ORDER BY orders DESC, shop, currency LIMIT 12",
-    ),
-    "orders": (
-        "revenue_by_shop",
-        "SELECT coalesce(sum(orders), 0) AS orders, count(DISTINCT tenant_id) AS shops,"
-        " coalesce(sum(orders_without_customer), 0) AS without_customer FROM mart",
-    ),
-    "payments": (
-        "fct_transactions",
-        "SELECT method, count(*) AS payments, sum(amount) AS amount FROM mart"
-        " GROUP BY method ORDER BY payments DESC, method LIMIT 8",
-    ),
-    "decisions": (
-        "fct_fraud_decisions",
-        "SELECT outcome, count(*) AS decisions, sum(amount) AS amount,"
-        " approx_percentile_cont(latency_ms, 0.95) AS p95_ms FROM mart"
-        " GROUP BY outcome ORDER BY outcome LIMIT 8",
-    ),
-    "tiers": (
-        "fct_product_events_daily",
-        "SELECT tier, sum(events) AS events, count(DISTINCT tenant_id) AS tenants FROM mart"
-        " GROUP BY tier ORDER BY events DESC, tier LIMIT 8",
-    ),
-}
+Rows = list[dict[str, object]]
 # Open dead letters by what they have in common; those that were healed or purged since are none any more.
 DEAD_LETTERS = (
     "SELECT d.code, d.path, d.contract, count(*) AS records, max(d.at) AS latest FROM dead d "
@@ -61,32 +32,34 @@ _QUARANTINE = {
 
 
 class Figures:
-    """Keeps the last answer of each statement and the version it came from."""
+    """Keeps the last answer of each statement and the version it came from. For one thread."""
 
     def __init__(self, lake: Lake, reader: Reader) -> None:
         self._lake, self._reader = lake, reader
-        self._kept: dict[str, tuple[tuple[str, int], list[dict[str, object]]]] = {}
+        self._kept: dict[Statement, tuple[str, Rows]] = {}
+        self._letters: tuple[dict[str, int], Rows] | None = None
         self._quarantine: dict[str, DeltaTable] = {}
         self._log = log.get("dashboard")
 
-    def of_gold(self, gold: Gold | None) -> dict[str, list[dict[str, object]] | None]:
-        """Every figure by name; None while its mart is not published."""
-        return {name: self._figure(name, mart, sql, gold) for name, (mart, sql) in STATEMENTS.items()}
+    def of(self, page: str, gold: Gold | None) -> dict[str, dict[str, Any]]:
+        """The figures of a page by name, each `{mart, rows, why}`.
 
-    def dead_letters(self) -> list[dict[str, object]] | None:
+        `rows` is None when there is no answer; `why` is then `unpublished` or `unreadable`, else empty.
+        """
+        return {name: self._figure(statement, gold) for name, statement in PAGES[page].items()}
+
+    def dead_letters(self) -> Rows | None:
         """Open dead letters by code, path and contract, most first; None before quarantine is there."""
         try:
             versions = self._looked()
             if versions is None:
                 return None
-            key = (repr(versions), 0)
-            kept = self._kept.get("dead_letters")
-            if kept is None or kept[0] != key:
+            if self._letters is None or self._letters[0] != versions:
                 query = Query(self._lake)
                 for alias, named in _QUARANTINE.items():
                     query.table(alias, *named, versions[alias])
-                kept = self._kept["dead_letters"] = (key, query.rows(DEAD_LETTERS))
-            return kept[1]
+                self._letters = (versions, answer.rows(query.arrow(DEAD_LETTERS)))
+            return self._letters[1]
         except Exception as error:  # noqa: BLE001  one missing figure must not blind the page
             self._log.warning("no figure", figure="dead_letters", error=type(error).__name__)
             return None
@@ -104,20 +77,20 @@ class Figures:
             self._quarantine[alias].update_incremental()
         return {alias: table.version() for alias, table in self._quarantine.items()}
 
-    def _figure(self, name: str, mart: str, sql: str, gold: Gold | None) -> list[dict[str, object]] | None:
-        found = gold.marts.get(mart) if gold else None
-        if found is None:
-            return None
-        try:
-            table = self._reader.open(found.path, found.version, found.table_id)
-            return self._asked(name, table, (found.table_id, found.version), sql)
-        except Exception as error:  # noqa: BLE001  one missing figure must not blind the page
-            self._log.warning("no figure", figure=name, error=type(error).__name__)
-            return None
+    def _figure(self, statement: Statement, gold: Gold | None) -> dict[str, Any]:
+        found = gold.marts.get(statement.mart) if gold else None
+        rows, why = None, "unpublished"
+        if found is not None:
+            try:
+                rows, why = self._asked(statement, found), ""
+            except Exception as error:  # noqa: BLE001  one missing figure must not blind the page
+                why = "unreadable"
+                self._log.warning("no figure", mart=statement.mart, error=type(error).__name__)
+        return {"mart": statement.mart, "rows": rows, "why": why}
 
-    def _asked(self, name: str, table: Relation, key: tuple[str, int], sql: str) -> list[dict[str, object]]:
-        kept = self._kept.get(name)
-        if kept is None or kept[0] != key:
-            kept = (key, answer.rows(select(table, None, sql)))
-            self._kept[name] = kept
+    def _asked(self, statement: Statement, mart: Mart) -> Rows:
+        kept = self._kept.get(statement)
+        if kept is None or kept[0] != mart.tag:
+            table = self._reader.open(mart.path, mart.version, mart.table_id)
+            kept = self._kept[statement] = (mart.tag, answer.rows(select(table, None, statement.sql)))
         return kept[1]

@@ -132,7 +132,10 @@ def dead_letters(lake: Lake, codes: Sequence[str], healed: int = 0, purged: int 
     """Put dead letters into quarantine; the first `healed` of them were replayed since, the last `purged` purged."""
     place = [("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("_batch", pa.int64())]
     places = [{"topic": "shop.order", "partition": 0, "offset": n, "_batch": 1} for n in range(len(codes))]
-    told = [("contract", pa.string()), ("code", pa.string()), ("path", pa.string()), ("at", pa.timestamp("us", "UTC"))]
+    told = [
+        ("contract", pa.string()), ("code", pa.string()), ("path", pa.string()), ("schema_id", pa.int32()),
+        ("contract_version", pa.int32()), ("at", pa.timestamp("us", "UTC")),
+    ]  # fmt: skip
     letters = [
         {**at, "contract": "shop.order", "code": code, "path": "total", "at": AT}
         for at, code in zip(places, codes, strict=True)

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from caudal.cli.web import DeadLetters
 from caudal.metrics import Metrics
 from caudal.settings import Settings
 from serving.api import app as api
@@ -31,7 +32,7 @@ FLAGS = [
 def served(settings: Settings, port: int = 0) -> Iterator[str]:
     """The address of a server on `port` (0: a free one); stopped at the end."""
     metrics = Metrics("web", settings.run_dir / "metrics").start()
-    mounted = [part.build(settings, metrics) for part in (api, dashboard)]
+    mounted = [api.build(settings, metrics), dashboard.build(settings, metrics, DeadLetters(settings))]
     app = FastAPI(docs_url=None, redoc_url=None)
     for part in mounted:
         app.include_router(part.router)

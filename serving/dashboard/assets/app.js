@@ -1,73 +1,36 @@
-// Listens to /live and draws each state. The browser reconnects by itself; a silent stream is told as stale.
+// Which page this is, its places, and its states as they come.
 
-import * as panels from "./panels.js";
-import { clock, seconds } from "./draw.js";
+import { sections as overview } from "./overview.js";
+import { sections as commerce } from "./commerce.js";
+import { sections as payments } from "./payments.js";
+import { sections as product } from "./product.js";
+import { sections as fraud } from "./fraud.js";
+import { sections as quality } from "./quality.js";
+import { sections as letters, start as startLetters } from "./letters.js";
+import { sections as operations } from "./operations.js";
+import { listen } from "./live.js";
+import { show as showRows } from "./rows.js";
+import { drawer, place } from "./sections.js";
+import { zone } from "./format.js";
 
-// States come every 2 s and comments every 10 s: longer silence means that something is away.
-const STALE_MS = 8000;
-const SECTIONS = {
-  now: panels.now, road: panels.road, shops: panels.shops, gold: panels.gold, promise: panels.promise,
-  decisions: panels.decisions,
-  payments: panels.payments, tiers: panels.tiers, dead: panels.dead, quality: panels.quality,
-  processes: panels.processes, alerts: panels.alerts,
-};
-// The part of the state that a section shows; ages move with every state, so they are part of it.
-const PARTS = {
-  now: (s) => [s.stages, s.figures], road: (s) => s.stages, shops: (s) => s.figures.shops, gold: (s) => s.gold,
-  promise: (s) => [s.freshness, s.backlog], decisions: (s) => s.figures.decisions, payments: (s) => s.figures.payments, tiers: (s) => s.figures.tiers,
-  dead: (s) => [s.figures.dead_letters, s.refused_at_door], quality: (s) => s.quality,
-  processes: (s) => [s.processes, s.breakers], alerts: (s) => s.alerts,
+// By address. A further page is its module here, a link in index.html and an entry in `PAGES` of statements.py.
+const PAGES = {
+  overview: { title: "Overview", sections: overview },
+  commerce: { title: "Commerce", sections: commerce },
+  payments: { title: "Payments", sections: payments },
+  product: { title: "Product", sections: product },
+  fraud: { title: "Fraud", sections: fraud },
+  quality: { title: "Quality", sections: quality },
+  "dead-letters": { title: "Dead letters", sections: letters, start: startLetters },
+  operations: { title: "Operations", sections: operations },
 };
 
 const $ = (id) => document.getElementById(id);
-const drawn = {};
-let last = null;
-let heard = 0;
 
-function draw(state) {
-  for (const [id, make] of Object.entries(SECTIONS)) {
-    const part = JSON.stringify(PARTS[id](state));
-    if (drawn[id] === part) continue;
-    drawn[id] = part;
-    $(id).replaceChildren(...make(state));
-  }
-  document.body.classList.remove("loading");
-}
-
-function tell(tone, text) {
-  const pill = $("connection");
-  if (pill.textContent !== text) pill.textContent = text;
-  pill.className = `pill ${tone}`;
-}
-
-function watch() {
-  const quiet = performance.now() - heard;
-  const out = last !== null && quiet > STALE_MS;
-  document.body.classList.toggle("out", out);
-  $("stale").hidden = !out;
-  if (out) {
-    tell("bad", "not live");
-    $("stale").textContent = `No news for ${seconds(quiet / 1000)}. The numbers are of ${clock(last.at)}; trying to reconnect.`;
-  }
-}
-
-function listen() {
-  const source = new EventSource("/live");
-  source.addEventListener("state", (event) => {
-    last = JSON.parse(event.data);
-    heard = performance.now();
-    tell("good", "live");
-    $("asof").textContent = `as of ${clock(last.at)}`;
-    draw(last);
-    watch();
-  });
-  source.addEventListener("error", () => {
-    tell("wait", "reconnecting");
-    // a refused stream (the session ended, or too many pages) is not retried by the browser
-    if (source.readyState === EventSource.CLOSED) {
-      setTimeout(() => fetch("/").then((r) => (r.status === 401 ? location.reload() : listen()), listen), 3000);
-    }
-  });
+function name(title) {
+  $("page").textContent = title;
+  document.title = `${title} · Caudal`;
+  $("zone").textContent = zone();
 }
 
 function theme() {
@@ -81,9 +44,29 @@ function theme() {
     localStorage.setItem("theme", root.dataset.theme);
     label();
   });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
   label();
 }
 
+function open(key) {
+  const page = PAGES[key];
+  name(page.title);
+  document.querySelector(`nav a[href="${location.pathname}"]`)?.setAttribute("aria-current", "page");
+  place($("main"), page.sections);
+  const draw = drawer(page.sections);
+  const more = page.start?.();
+  listen(key, (state) => {
+    draw(state);
+    more?.(state);
+  });
+}
+
 theme();
-listen();
-setInterval(watch, 1000);
+const path = location.pathname.slice(1);
+if (path.startsWith("rows/")) {
+  name("Rows");
+  $("connection").hidden = true;
+  showRows($("main"));
+} else {
+  open(path in PAGES ? path : "overview");
+}

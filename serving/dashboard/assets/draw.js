@@ -3,7 +3,7 @@
 export function el(tag, options = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || value === null) continue;
+    if (value === undefined || value === null || value === false) continue;
     if (name === "class") node.className = value;
     else if (name === "text") node.textContent = value;
     else node.setAttribute(name, value);
@@ -14,24 +14,11 @@ export function el(tag, options = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-function shape(tag, attributes) {
+export function shape(tag, attributes, ...children) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
   return node;
-}
-
-// A curve of the last values from zero up, `width` slots wide, newest at the right edge.
-export function spark(values, label, width = 60) {
-  const high = Math.max(1, ...values);
-  const svg = shape("svg", { viewBox: `0 0 ${width} 20`, preserveAspectRatio: "none", role: "img", "aria-label": label });
-  svg.append(shape("line", { class: "spark-base", x1: 0, y1: 19.5, x2: width, y2: 19.5 }));
-  if (values.length > 1) {
-    const start = width - values.length + 1;
-    const points = values.map((v, i) => `${start + i},${(19 - (v / high) * 17).toFixed(2)}`);
-    svg.append(shape("path", { class: "spark-fill", d: `M${start},19.5 L${points.join(" L")} L${width},19.5 Z` }));
-    svg.append(shape("polyline", { class: "spark-line", points: points.join(" ") }));
-  }
-  return svg;
 }
 
 export function bar(share, tone = "") {
@@ -40,10 +27,19 @@ export function bar(share, tone = "") {
   return el("td", { class: "bar" }, fill);
 }
 
+// A bar that a phone has no room for.
+export function column(share, tone) {
+  const node = bar(share, tone);
+  node.classList.add("bar-col");
+  return node;
+}
+
 export function table(caption, heads, rows) {
   return el("table", {},
     el("caption", { class: "hidden", text: caption }),
-    el("thead", {}, el("tr", {}, ...heads.map(([text, kind]) => el("th", { scope: "col", class: kind, text })))),
+    el("thead", {}, el("tr", {}, ...heads.map(([text, kind]) => (text
+      ? el("th", { scope: "col", class: kind, text })
+      : el("td", { class: `head ${kind ?? ""}` }))))),
     el("tbody", {}, ...rows));
 }
 
@@ -51,43 +47,34 @@ export function cell(text, kind, title) {
   return el("td", { class: kind, text, title });
 }
 
-const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
-const tenth = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
-
-export function count(value) {
-  return value === null || value === undefined ? "–" : whole.format(Number(value));
+export function linked(text, kind, href, title) {
+  return el("td", { class: kind, title }, el("a", { href, text: text || "–" }));
 }
 
-export function brief(value) {
-  if (value === null || value === undefined) return "–";
-  return Number(value) < 1e6 ? whole.format(Number(value)) : short.format(Number(value));
+export function row(...cells) {
+  return el("tr", {}, ...cells);
 }
 
-export function rate(value) {
-  if (value === null || value === undefined) return "–";
-  return `${value < 100 ? tenth.format(value) : whole.format(value)}/s`;
+export function empty(text) {
+  return el("p", { class: "empty", text });
 }
 
-export function seconds(value) {
-  if (value === null || value === undefined) return "–";
-  if (value < 1) return `${Math.round(value * 1000)} ms`;
-  if (value < 90) return `${tenth.format(value)} s`;
-  if (value < 5400) return `${tenth.format(value / 60)} min`;
-  if (value < 172800) return `${tenth.format(value / 3600)} h`;
-  return `${tenth.format(value / 86400)} d`;
-}
-
-export function money(amount, currency) {
-  const value = Number(amount ?? 0);
-  const options = { maximumFractionDigits: 0, ...(Math.abs(value) >= 1e6 ? { notation: "compact", maximumFractionDigits: 2 } : {}) };
-  try {
-    return new Intl.NumberFormat(undefined, { style: "currency", currency, ...options }).format(value);
-  } catch {
-    return `${new Intl.NumberFormat(undefined, options).format(value)} ${currency ?? ""}`.trim();
+// Where the rows of a mart are, those with these values only.
+export function rowsOf(mart, filters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(filters)) {
+    if (value === null || value === undefined) query.append(`${name}.null`, "true");
+    else query.append(`${name}.eq`, value);
   }
+  const text = query.toString();
+  return `/rows/${encodeURIComponent(mart)}${text ? `?${text}` : ""}`;
 }
 
-export function clock(epochSeconds) {
-  return new Date(epochSeconds * 1000).toLocaleTimeString();
+// Put new nodes into a place that somebody may be reading: what was focused or opened stays so.
+export function replace(place, nodes) {
+  const focus = place.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  const opened = [...place.querySelectorAll("details")].map((details) => details.open);
+  place.replaceChildren(...nodes);
+  place.querySelectorAll("details").forEach((details, i) => { details.open = opened[i] ?? false; });
+  if (focus) [...place.querySelectorAll("a")].find((a) => a.getAttribute("href") === focus)?.focus({ preventScroll: true });
 }

@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from serving.dashboard import app
+from serving.dashboard.statements import PAGES
 
 ASSETS = Path(app.__file__).parent / "assets"
 # The name of SVG's namespace is no address that anything loads.
 NAMESPACE = "http://www.w3.org/2000/svg"
+
+
+def read(name: str) -> str:
+    return (ASSETS / name).read_text()
 
 
 @pytest.mark.parametrize("path", sorted(ASSETS.iterdir()), ids=lambda p: p.name)
@@ -34,8 +39,30 @@ def test_pages_fit_the_policy(path: Path) -> None:
         assert (ASSETS / name).is_file()
 
 
+def test_every_page_can_be_reached() -> None:
+    """The links of the navigation, the pages of the script and those that the server feeds are the same."""
+    text = (ASSETS / "index.html").read_text()
+    links = re.findall(r'<a href="(/[\w-]*)">', text)
+    assert [link[1:] or "overview" for link in links] == list(PAGES)
+    script = (ASSETS / "app.js").read_text()
+    assert re.findall(r'^  "?([\w-]+)"?: \{ title:', script, re.MULTILINE) == list(PAGES)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_figure_is_shown(page: str) -> None:
+    """A page's script asks for exactly the figures that the server makes for it."""
+    script = (ASSETS / f"{'letters' if page == 'dead-letters' else page}.js").read_text()
+    listed = re.findall(r"(?:figures: |tileSection\()\[([^\]]*)\]", script)
+    asked = {name for names in listed for name in re.findall(r'"(\w+)"', names)}
+    assert asked == {*PAGES[page]}
+
+
 def test_imports_exist() -> None:
-    """Every module a script imports is bundled."""
+    """Every module a script imports is bundled, and exports what is taken from it."""
     for path in ASSETS.glob("*.js"):
-        for name in re.findall(r'from "\./([\w.]+)"', path.read_text()):
-            assert (ASSETS / name).is_file()
+        for names, name in re.findall(r'import \{ ([^}]+) \} from "\./([\w.]+)"', path.read_text()):
+            exported = set(
+                re.findall(r"^export (?:async )?(?:function|const|class) (\w+)", (ASSETS / name).read_text(), re.M)
+            )
+            wanted = {part.split(" as ")[0].strip() for part in names.split(",")}
+            assert wanted <= exported, (path.name, name)
