@@ -44,7 +44,8 @@ def commit(lake: Lake, contract: str, version: int, at_ms: int = NOW_MS, **count
     }
     full = {column.name: 0 if column.spark_type == "BIGINT" else None for column in LEDGER} | row | counts
     schema = pa.schema([(column.name, _KINDS[column.spark_type]) for column in LEDGER])
-    write_deltalake(lake.table("ops", "ledger"), pa.Table.from_pylist([full], schema=schema), mode="append")
+    line = pa.Table.from_pylist([full], schema=schema)
+    write_deltalake(lake.table("ops", "ledger"), line, mode="append", storage_options=lake.storage_options or None)
 
 
 def cycle(lake: Lake, name: str, state: State = "published", **more: Any) -> Record:
