@@ -29,6 +29,12 @@ class Lake(ABC):
         """Address of a Delta table for deltalake (`s3://…` or a path)."""
         return f"{self.uri}/{layer}/{name}"
 
+    def address(self, path: str) -> str:
+        """A path of the manifest as deltalake opens it: absolute, or relative to the lake."""
+        if path.startswith(("/", "s3://", "s3a://", "file://")):
+            return path.replace("s3a://", "s3://", 1)
+        return f"{self.uri}/{path}"
+
     def spark_table(self, layer: str, name: str) -> str:
         """Address of the same table for Spark, whose S3 file system is called s3a."""
         return self.table(layer, name).replace("s3://", "s3a://", 1)

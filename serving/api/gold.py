@@ -150,7 +150,7 @@ class Reader:
                 group,
                 str(entry.cycle),
                 entry.published_at_ms,
-                self._address(table.path),
+                self._lake.address(table.path),
                 table.table_id,
                 table.version,
                 table.rows,
@@ -159,12 +159,6 @@ class Reader:
             for name, table in entry.tables.items()
         }
         return Gold(manifest.number, marts, tuple(g for g in self.groups if g not in manifest.groups))
-
-    def _address(self, path: str) -> str:
-        """A path of the manifest as deltalake opens it: absolute, or relative to the lake."""
-        if path.startswith(("/", "s3://", "s3a://", "file://")):
-            return path.replace("s3a://", "s3://", 1)
-        return f"{self._lake.uri}/{path}"
 
     def open(self, path: str, version: int, table_id: str = "") -> Relation:
         """The table at that version. Raises TransientError when storage does not answer."""

@@ -113,7 +113,7 @@ def _alone(link: Connection, settings: WarehouseSettings) -> None:
 
 
 def _opened(lake: Lake, wanted: Wanted, known: Known | None) -> Move:
-    now = changes.opened(lake, _address(lake, wanted.version.path), wanted.version.version)
+    now = changes.opened(lake, lake.address(wanted.version.path), wanted.version.version)
     fields: list[dict[str, Any]] = json.loads(now.table.schema().to_json())["fields"]
     declared = wanted.declared
     return Move(wanted, now, shape(fields, declared.key, declared.masks), known)
@@ -144,7 +144,7 @@ def _copy(
 
 def _changes(lake: Lake, move: Move, settings: WarehouseSettings) -> list[Difference] | None:
     """What to apply, in order, to what PostgreSQL has; None when only a whole copy will do."""
-    known, path, wanted = move.known, _address(lake, move.wanted.version.path), move.wanted.version
+    known, path, wanted = move.known, lake.address(move.wanted.version.path), move.wanted.version
     if known is None or not move.shape.key or move.shape.record() != known.shape or known.version > wanted.version:
         return None
     found: list[Difference] = []
@@ -167,13 +167,6 @@ def _changes(lake: Lake, move: Move, settings: WarehouseSettings) -> list[Differ
         # An old version is gone: a whole copy needs the new one only, and says so itself when that is away.
         return None
     return found
-
-
-def _address(lake: Lake, path: str) -> str:
-    """A path of the manifest as deltalake opens it: absolute, or relative to the lake."""
-    if path.startswith(("/", "s3://", "s3a://", "file://")):
-        return path.replace("s3a://", "s3://", 1)
-    return f"{lake.uri}/{path}"
 
 
 def _named(whole: Collection[str] | None, mart: str) -> bool:
