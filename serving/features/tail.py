@@ -1,6 +1,9 @@
-"""What lies in Kafka behind silver's end: payments and labels that streaming has not reached yet."""
+"""What lies in Kafka behind silver's end: payments, labels and accounts that streaming has not reached yet."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -8,6 +11,7 @@ from caudal.errors import TransientError
 from caudal.settings import Settings
 from producers.publish import Publisher
 from serving.errors import Refused
+from serving.features import facts
 from serving.features.records import Judges
 from serving.features.silver import Silver
 from serving.features.state import hash48
@@ -16,8 +20,25 @@ from serving.features.state import hash48
 ANSWER_S = 5.0
 
 
+T = TypeVar("T")
+
+
 def hashes(settings: Settings, source: str, silver: Silver) -> set[int] | None:
     """hash48 of the contract's event ids behind silver's last offset of each partition; None when no broker answers."""
+    return _behind(settings, source, silver, lambda wire: hash48(str(wire["event_id"])))
+
+
+def openings(settings: Settings, source: str, silver: Silver) -> set[tuple[str, str, int]] | None:
+    """(tenant, subject ref, epoch ms of its opening) of the accounts there; None when no broker answers."""
+
+    def taken(wire: Mapping[str, Any]) -> tuple[str, str, int]:
+        found = facts.account(wire)
+        return found.tenant, found.subject_ref or "", found.opened_ms
+
+    return _behind(settings, source, silver, taken)
+
+
+def _behind(settings: Settings, source: str, silver: Silver, take: Callable[[Mapping[str, Any]], T]) -> set[T] | None:
     sql = "select _partition, max(_offset) as last from t group by _partition"
     ends = {r["_partition"]: r["last"] for r in silver.query("silver", source.replace(".", "_"), sql)}
     consumer = Consumer(
@@ -31,7 +52,7 @@ def hashes(settings: Settings, source: str, silver: Silver) -> set[int] | None:
             "log_level": 0,
         }
     )
-    out: set[int] = set()
+    out: set[T] = set()
     try:
         with Publisher(settings, source="verify") as publisher:
             judge = Judges(lambda name: publisher.contracts.get(name)).judge(source)
@@ -46,7 +67,7 @@ def hashes(settings: Settings, source: str, silver: Silver) -> set[int] | None:
                 open_ends.discard(message.partition())
                 continue
             try:
-                out.add(hash48(str(judge.decode(message.value())["event_id"])))
+                out.add(take(judge.decode(message.value())))
             except Refused:
                 continue  # no state ever met it
         return out

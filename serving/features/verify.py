@@ -58,10 +58,12 @@ class Truth:
 
 @dataclass
 class Compared:
-    """What a comparison found: `ahead` are hashes of records that only the store has, by their contract and entity."""
+    """What a comparison found: `ahead` are hashes of records that only the store has, by their contract and entity;
+    `openings` those of accounts (tenant, ref, epoch ms), by entity."""
 
     findings: list[str] = field(default_factory=list)
     ahead: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    openings: dict[str, tuple[str, str, int]] = field(default_factory=dict)
 
 
 def checks(settings: Settings) -> list[Check]:
@@ -85,9 +87,10 @@ def _check(settings: Settings, own: ServingSettings, store: Store) -> Check:
     deadline = time.monotonic() + own.verify_wait_s
     while True:
         found = compare(spec, sample, _truth(Silver(lake, spec), spec, sample), positions)
-        if not (found.findings or found.ahead) or time.monotonic() > deadline:
+        if not (found.findings or found.ahead or found.openings) or time.monotonic() > deadline:
             break
         time.sleep(LOOK_S)
+    opened = tail.openings(settings, spec.accounts, Silver(lake, spec)) if found.openings else set()
     behind = {source: tail.hashes(settings, source, Silver(lake, spec)) for source, _ in found.ahead}
     findings = list(found.findings)
     not_judged: set[int] = set()
@@ -97,10 +100,14 @@ def _check(settings: Settings, own: ServingSettings, store: Store) -> Check:
             not_judged |= hashes
         elif lost := hashes - in_kafka:
             findings.append(f"{shown}: {len(lost)} records of {source} that neither silver nor Kafka has")
+    if opened is not None:
+        lost_ones = (shown for shown, opening in found.openings.items() if opening not in opened)
+        findings += [f"{shown}: born when neither silver nor Kafka says so" for shown in lost_ones]
     examined = sum(state.header(s.events).n + state.header(s.labels).n for s in sample)
     detail = f"{len(sample)} entities, {examined} events and labels"
-    if not_judged:
-        detail += f"; {len(not_judged)} records not judged: no broker to ask"
+    unasked = len(not_judged) + (len(found.openings) if opened is None else 0)
+    if unasked:
+        detail += f"; {unasked} records not judged: no broker to ask"
     return Check(INVARIANT, NAME, not findings, len(sample), detail, tuple(findings[:SHOWN]))
 
 
@@ -123,21 +130,29 @@ def compare(spec: FeatureSpec, sample: Iterable[Sampled], truth: Truth, position
                 out.findings.append(f"{one.shown}: erased, and still in the store")
             continue
         rows = events.get((one.entity.name, one.tenant, one.ref), [])
-        born = _born(spec, one, opened.get((one.tenant, one.ref), []), positions)
+        born = _born(spec, one, opened.get((one.tenant, one.ref), []), positions, out)
         _compare_events(spec, one, rows, born, positions, out)
         if one.entity.risk_delay_ms:
             _compare_labels(spec, one, verdicts.get((one.tenant, one.ref), []), positions, out)
     return out
 
 
-def _born(spec: FeatureSpec, one: Sampled, accounts: list[AccountRow], positions: Mapping[str, int]) -> int:
-    """The account creation that the state must have; accounts beyond the store's position may be in it or not."""
+def _born(
+    spec: FeatureSpec, one: Sampled, accounts: list[AccountRow], positions: Mapping[str, int], out: Compared
+) -> int:
+    """The account creation that the state must have; accounts beyond the store's position may be in it or not, and an
+    earlier one than silver has may be on its way there."""
     if not one.entity.account_age:
         return 0
     held = state.header(one.events).born
     met = [a.opened_ms for a in accounts if a.offset < positions.get(f"{spec.accounts}:{a.partition}", 0)]
     every = min((a.opened_ms for a in accounts), default=0)
-    return held if held in (every, min(met, default=0)) else every
+    if held in (every, min(met, default=0)):
+        return held
+    if held and (not every or held < every):
+        out.openings[one.shown] = (one.tenant, one.ref, held)
+        return held
+    return every
 
 
 def _compare_events(

@@ -7,7 +7,7 @@ import pytest
 
 from caudal.lake import Lake
 from schemas.manifest import load_current
-from tests.e2e.conftest import Delivered
+from tests.e2e.conftest import FEWER, Delivered
 from tests.support.install import Install
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1200)]
@@ -22,7 +22,7 @@ STAGES = ("streaming", "batch", "scorer", "web")
 @pytest.fixture(scope="module")
 def install(delivered: Delivered) -> Iterator[Install]:
     """The demo goes on where it once ended, playing at a third of its speed; every stage is ready."""
-    running = Install(delivered.data, PATIENT | RESTING).start("demo", "--rate", "0.3")
+    running = Install(delivered.data, FEWER | PATIENT | RESTING).start("demo", "--rate", "0.3")
     try:
         running.until(lambda: running.ready(*STAGES), "every stage")
         yield running

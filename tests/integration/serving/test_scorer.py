@@ -12,7 +12,7 @@ from schemas.load import load_catalog
 from serving.features import spec as specs
 from serving.features import verify
 from serving.features.spec import DAY_MS
-from serving.features.state import hash48, pack_label, records
+from serving.features.state import hash48, header, pack_label, records
 from serving.features.store import Batch, Store
 from tests.support import silver_files
 from tests.support.fraud import START, bank_settings, decisions, label, payment, scoring, until
@@ -32,6 +32,14 @@ def bank(settings):
 
 def publish(publisher, contract, event, observed=None):
     publisher.publish(contract, event, observed_at=observed or event.get("occurred_at") or event.get("labelled_at"))
+
+
+def opening(tenant):
+    return {
+        "event_id": f"{tenant}-a", "tenant_id": tenant, "account_id": "a1", "holder_cpf": "52998224725",
+        "status": "open", "balance": 0, "opened_at": START - DAY_MS, "updated_at": START - DAY_MS,
+        "_op": "c", "_sequence": 1,
+    }  # fmt: skip
 
 
 def states(store, tenant):
@@ -66,12 +74,7 @@ def test_labels_and_accounts_reach_the_next_decision(bank):
     own, publisher, _ = bank
     tenant = f"t{uuid.uuid4().hex[:8]}"
     first, later = START, START + 9 * DAY_MS
-    opened = {
-        "event_id": f"{tenant}-a", "tenant_id": tenant, "account_id": "a1", "holder_cpf": "52998224725",
-        "status": "open", "balance": 0, "opened_at": START - DAY_MS, "updated_at": START - DAY_MS,
-        "_op": "c", "_sequence": 1,
-    }  # fmt: skip
-    publish(publisher, "payments.account", opened, START)
+    publish(publisher, "payments.account", opening(tenant), START)
     publish(publisher, "payments.transaction", payment(tenant, 1, first))
     publish(publisher, "fraud.label", label(tenant, 1, first, START + 5 * DAY_MS))
     publisher.flush()
@@ -91,7 +94,7 @@ def test_labels_and_accounts_reach_the_next_decision(bank):
 
 
 def test_what_streaming_has_not_reached_is_no_finding(bank, tmp_path):
-    """Verify asks Kafka for payments and labels that silver lacks; one that is nowhere is named with its contract."""
+    """Verify asks Kafka for payments, labels and accounts that silver lacks; what is nowhere is named."""
     own, publisher, store = bank
     tenant = f"t{uuid.uuid4().hex[:8]}"
     own = own.with_(data_dir=tmp_path, serving={"group": tenant, "verify_wait_s": 0})
@@ -107,9 +110,12 @@ def test_what_streaming_has_not_reached_is_no_finding(bank, tmp_path):
             if number == 1:
                 wire = publisher.prepare(name, event, observed_at=known_ms).wire
                 silver_files.write(lake, catalog[name], [(wire, 0, -1)])
+    publish(publisher, "payments.account", opening(tenant), START)
     publisher.flush()
-    merchant = specs.load().entity("merchant")
+    merchant, customer = specs.load().entity("merchant"), specs.load().entity("customer")
+    ref = publisher.prepare("payments.account", opening(tenant), observed_at=START).wire["subject_ref"]
     with scoring(own):
+        until(lambda: header(store.read(customer, tenant, ref)[0]).born == START - DAY_MS)
         until(lambda: len(records(store.read(merchant, tenant, "m1")[1])) == 2)
         until(lambda: len(decisions(own, publisher, tenant)) == 2)
     for another, entity, ref in list(store.states()):
@@ -119,10 +125,12 @@ def test_what_streaming_has_not_reached_is_no_finding(bank, tmp_path):
     assert (check.ok, check.findings) == (True, ())
     planted = Batch()
     planted.label(merchant, tenant, "m1", pack_label(START + 5 * DAY_MS, hash48("nowhere"), hash48("t"), START, True))
+    planted.born(customer, tenant, ref, START - 2 * DAY_MS)
     store.run(planted)
     [check] = verify.checks(own)
     assert not check.ok
     assert any("1 records of fraud.label that neither silver nor Kafka has" in f for f in check.findings)
+    assert any("born when neither silver nor Kafka says so" in f for f in check.findings)
 
 
 def test_a_lost_store_is_filled_again_before_it_answers(bank):
