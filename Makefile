@@ -28,7 +28,7 @@ down: ## Stop it
 testing:
 	@deploy/setup/setup.sh test
 
-test: testing ## The whole suite (some 45 minutes on 2 cores)
+test: testing ## The whole suite (some 80 minutes on 2 cores)
 	@$(BIN)/pytest -m "not slow" tests/unit tests/contract tests/integration tests/e2e $(ARGS)
 
 check: testing ## Lint, types, import rules
