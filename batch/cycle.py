@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from batch import gold, operations, pins, record, restore
+from batch import gold, pins, record, restore
 from batch.errors import GateFailed, Stopped
-from batch.pins import Pin
 from batch.plan import FULL
 from batch.publish import publish
 from batch.record import Built, Record
-from batch.settings import Prices
+from batch.stage import Stage, Work, staged
 from batch.tools import Tools
 from batch.transform import Node, failed
 from caudal import log
 from caudal.fault import crashpoint
-from caudal.lake import Lake
 from quality import days, results
-from quality.marts import GROUPS, Mart
 from quality.results import Result
-from quality.suites import Suite
-from schemas.contract import Contract
-from schemas.manifest import Group, load_current
 
 _log = log.get("batch")
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a cycle works on. `inputs` are the silver tables that it pins and checks."""
-
-    group: str
-    contracts: Mapping[str, Contract]
-    marts: tuple[Mart, ...]
-    suites: Mapping[str, Suite]
-    inputs: Collection[str]
-    diffed: Collection[str] = ()
-    """Those of which the marts also need the state that published gold was built from."""
-    checksums: Mapping[str, str] = field(default_factory=dict)
-    compact_files: int = 48
-    tenant_files: int = 6
-    slice_marts: int = 4
-    ruled: Collection[str] = frozenset()
-    """Own marts that read the rules of product analytics."""
-    views: Mapping[str, str] = field(default_factory=dict)
-    """Views that follow from settings and rules, by name: what each one selects."""
-    prices: Prices = field(default_factory=Prices)
-    rebuild: bool = False
-    """Build every mart anew instead of merging an increment."""
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        """The group's marts."""
-        return tuple(mart.name for mart in self.marts if mart.group == self.group)
 
 
 class Stopwatch:
@@ -110,7 +75,7 @@ def build(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> tu
     with watch.step("restore"):
         restore.settle(tools, work.group, work.own)
     with watch.step("pin"):
-        stage = _staged(tools, work)
+        stage = staged(tools, work)
         stage.set(tools)
 
     def pause() -> None:
@@ -119,7 +84,7 @@ def build(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> tu
             if between():
                 stage.set(tools)
 
-    reads = {mart: tools.catalogue.content(tools.transform.sources((mart,))) for mart in work.own}
+    reads = {mart: tools.catalogue.content(work.sources[mart]) for mart in work.own}
     opened = record.save(
         tools.lake,
         Record(
@@ -135,8 +100,7 @@ def build(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> tu
     )
     try:
         with watch.step("transform"):
-            moved = work.own if stage.rebuild else _moved(tools.lake, stage.entry, reads)
-            nodes = _transform(tools, work, moved, stage.rebuild, pause)
+            nodes = _transform(tools, work, stage.moved(reads), stage.rebuild, pause)
         with watch.step("compact"):
             _compact(tools, work)
         crashpoint("after-dbt")
@@ -152,57 +116,6 @@ def build(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> tu
     return _judged(tools, work, opened, nodes, found, watch), watch
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What the session's views show to a cycle's marts: the same from its first slice to its last."""
-
-    work: Work
-    entry: Group | None
-    """What is published of the group."""
-    pinned: Mapping[str, Pin]
-    before: Mapping[str, Pin]
-    rebuild: bool
-    """Whether every mart is built anew."""
-    versions: Mapping[str, int]
-    """Of all published marts."""
-    shown: Mapping[str, str]
-
-    @property
-    def previous(self) -> Mapping[str, int]:
-        """The silver versions that published gold was built from."""
-        return self.entry.silver_versions if self.entry else {}
-
-    @property
-    def inputs(self) -> Mapping[str, Pin]:
-        return {name: self.pinned[name] for name in self.work.inputs if name in self.pinned}
-
-    def set(self, tools: Tools) -> None:
-        """Point the session's views at this cycle's versions."""
-        contracts = self.work.contracts.values()
-        tools.catalogue.pin(contracts, self.pinned, {} if self.rebuild else self.previous, self.before)
-        tools.catalogue.show(self.shown)
-        tools.catalogue.publish(self.work.marts, self.versions)
-        for mart in self.work.own:
-            if mart in self.versions:
-                tools.catalogue.attach(mart)
-
-
-def _staged(tools: Tools, work: Work) -> Stage:
-    manifest = load_current(tools.lake)
-    entry = manifest.groups.get(work.group) if manifest else None
-    previous = dict(entry.silver_versions) if entry else {}
-    versions = {name: t.version for g in manifest.groups.values() for name, t in g.tables.items()} if manifest else {}
-    pinned = tools.heads.look(work.contracts.values())
-    known = {table.name for table in pins.tables(work.contracts.values())}
-    silver = {name: version for name, version in previous.items() if name in known}
-    rebuild = entry is None or is_stale(tools.lake, work, entry.cycle) or not pins.grew(tools.lake, silver, pinned)
-    before = None if rebuild else tools.heads.before(previous, work.diffed)
-    if before is None:
-        rebuild, before = True, {table: Pin(table, pins.NEVER) for table in work.diffed}
-    shown = {**work.views, **(_operations(tools, work) if work.group == FULL else {})}
-    return Stage(work, entry, pinned, before, rebuild, versions, shown)
-
-
 def _transform(
     tools: Tools, work: Work, marts: Collection[str], rebuild: bool, pause: Callable[[], None]
 ) -> tuple[Node, ...]:
@@ -215,31 +128,6 @@ def _transform(
         nodes += tools.transform.models(part, full_refresh=rebuild, after_each=crash)
         pause()
     return nodes + tools.transform.checks(marts)
-
-
-def _moved(lake: Lake, entry: Group | None, reads: Mapping[str, str]) -> tuple[str, ...]:
-    """The marts whose inputs are others than those of the published ones; by `reads`, a digest for each mart."""
-    earlier = record.load(lake, entry.cycle) if entry else None
-    known = earlier.reads if earlier else {}
-    published = entry.tables if entry else {}
-    return tuple(mart for mart, content in reads.items() if mart not in published or known.get(mart) != content)
-
-
-def is_stale(lake: Lake, work: Work, cycle: str | None) -> bool:
-    """Whether a mart that this cycle published was built by other SQL or rules than today's; the group is then built
-    anew."""
-    if cycle is None or work.rebuild:
-        return work.rebuild
-    earlier = record.load(lake, cycle)
-    return earlier is None or any(
-        earlier.models.get(name) != work.checksums.get(name) for name in work.own if name in earlier.tables
-    )
-
-
-def _operations(tools: Tools, work: Work) -> dict[str, str]:
-    """The views that only marts of operations read."""
-    verdicts = [results.latest(tools.lake, group) for group in GROUPS]
-    return operations.views(work.contracts.values(), tools.heads.sizes(), verdicts, work.prices)
 
 
 def _compact(tools: Tools, work: Work) -> None:
@@ -257,6 +145,7 @@ def _gate(
     found: list[Result] = []
     tables: dict[str, Built] = {}
     marts = {mart.name: mart for mart in work.marts}
+    inputs, previous = stage.inputs, stage.previous
     for name, head in gold.heads(tools.lake, work.own).items():
         pause()
         frame = tools.catalogue.at(name, head.version)
@@ -264,7 +153,7 @@ def _gate(
         found.append(results.shape(marts[name], frame.dtypes))
         found += tools.gate.run(work.suites[f"gold.{name}"], frame, head.rows)
     for contract in work.contracts.values():
-        pin, before = stage.inputs.get(contract.table), stage.previous.get(contract.table, pins.NEVER)
+        pin, before = inputs.get(contract.table), previous.get(contract.table, pins.NEVER)
         if pin is None or pin.version <= before:
             continue
         changed = f"_version > {before}"

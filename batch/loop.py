@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from batch import cycle, operations, pins, plan, product, project, record, staging
-from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
 from batch.pins import NEVER, Pin
 from batch.plan import FULL, LIVE
 from batch.record import Record
 from batch.report import report_anomalies, report_failure, report_published
 from batch.settings import BatchSettings
+from batch.stage import Work, is_stale
 from batch.tools import Tools
 from batch.verify import chain
 from caudal import log
@@ -93,7 +93,7 @@ class Loop:
                 inputs=inputs[group],
                 diffed=self.tools.transform.diffed(own),
                 checksums=self.tools.transform.checksums(own),
-                ruled=frozenset(mart for mart in own if self.tools.transform.sources((mart,)) & product.RULE_VIEWS),
+                sources={mart: self.tools.transform.sources((mart,)) for mart in own},
                 compact_files=self._settings.compact_files,
                 tenant_files=self._settings.tenant_files,
                 slice_marts=self._settings.slice_marts,
@@ -117,7 +117,7 @@ class Loop:
         """What a cycle of the group works on, by the rules as they are now."""
         known = self._works[group]
         checksums = {
-            mart: f"{checksum}+{self._rules.digest}" if mart in known.ruled else checksum
+            mart: f"{checksum}+{self._rules.digest}" if known.sources[mart] & product.RULE_VIEWS else checksum
             for mart, checksum in known.checksums.items()
         }
         return replace(known, rebuild=rebuild, checksums=checksums, views=product.views(self._rules))
@@ -139,11 +139,11 @@ class Loop:
         if not self._works:
             return ()
         self._look_at_rules()
-        found = pins.versions(self.tools.heads.look(self._contracts.values()))
-        done = (self._run(group.group, group.why) for group in self._due(found))
+        done = (self._run(group.group, group.why) for group in self._due())
         return tuple(record for record in done if record is not None)
 
-    def _due(self, heads: Mapping[str, int]) -> tuple[plan.Due, ...]:
+    def _due(self) -> tuple[plan.Due, ...]:
+        heads = pins.versions(self.tools.heads.look(self._contracts.values()))
         manifest = load_current(self.tools.lake)
         states = {
             group: plan.State(work.inputs, _published(manifest, group))
@@ -173,7 +173,7 @@ class Loop:
         return tuple(
             group
             for group in self._works
-            if group in entries and cycle.is_stale(self.tools.lake, self.work(group), entries[group].cycle)
+            if group in entries and is_stale(self.work(group), record.load(self.tools.lake, entries[group].cycle))
         )
 
     def _run(self, group: str, why: str) -> Record | None:
@@ -198,8 +198,7 @@ class Loop:
 
     def _live_between(self) -> bool:
         """Between two slices of the full group: a cycle of the live one, when it is due."""
-        found = pins.versions(self.tools.heads.look(self._contracts.values()))
-        due = [one for one in self._due(found) if one.group == LIVE]
+        due = [one for one in self._due() if one.group == LIVE]
         for one in due:
             self._run(LIVE, one.why)
         return bool(due)

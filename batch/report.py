@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from batch.cycle import Work
 from batch.errors import BuildFailed, GateFailed
 from batch.pins import NEVER
 from batch.plan import LIVE
 from batch.record import Record
+from batch.stage import Work
 from batch.tools import Tools
 from caudal import log
 from quality.anomalies.detect import Anomaly

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from caudal.local.child import Child
 from caudal.local.errors import StartError
-from caudal.local.s3 import private
+from caudal.local.private import write_private
 
 DATABASE, PUBLISHER, ADMIN = "caudal", "caudal_publisher", "caudal_admin"
 OLDEST = 15
@@ -122,7 +122,7 @@ def _initialise(data: Path, found: Path) -> None:
     shutil.rmtree(cluster, ignore_errors=True)
     cluster.mkdir(mode=0o700, parents=True)
     handed = data / "admin.password"
-    private(handed, passwords(data).admin)
+    write_private(handed, passwords(data).admin)
     if os.geteuid() == 0:
         owner = _owner()
         for path in (cluster, handed):
@@ -152,7 +152,7 @@ def passwords(data: Path) -> Passwords:
     path = data / "passwords.json"
     if not path.exists():
         data.mkdir(parents=True, exist_ok=True)
-        private(path, json.dumps(asdict(Passwords(secrets.token_hex(24), secrets.token_hex(24)))))
+        write_private(path, json.dumps(asdict(Passwords(secrets.token_hex(24), secrets.token_hex(24)))))
     return Passwords(**json.loads(path.read_text(encoding="utf-8")))
 
 

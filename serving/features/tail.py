@@ -12,14 +12,13 @@ from caudal.settings import Settings
 from producers.publish import Publisher
 from serving.errors import Refused
 from serving.features import facts
+from serving.features.facts import Account
 from serving.features.records import Judges
 from serving.features.silver import Silver
 from serving.features.state import hash48
 
 # Seconds that a broker has to answer before it counts as away.
 ANSWER_S = 5.0
-
-
 T = TypeVar("T")
 
 
@@ -28,14 +27,9 @@ def hashes(settings: Settings, source: str, silver: Silver) -> set[int] | None:
     return _behind(settings, source, silver, lambda wire: hash48(str(wire["event_id"])))
 
 
-def openings(settings: Settings, source: str, silver: Silver) -> set[tuple[str, str, int]] | None:
-    """(tenant, subject ref, epoch ms of its opening) of the accounts there; None when no broker answers."""
-
-    def taken(wire: Mapping[str, Any]) -> tuple[str, str, int]:
-        found = facts.account(wire)
-        return found.tenant, found.subject_ref or "", found.opened_ms
-
-    return _behind(settings, source, silver, taken)
+def openings(settings: Settings, source: str, silver: Silver) -> set[Account] | None:
+    """The openings of accounts there; None when no broker answers."""
+    return _behind(settings, source, silver, facts.account)
 
 
 def _behind(settings: Settings, source: str, silver: Silver, take: Callable[[Mapping[str, Any]], T]) -> set[T] | None:

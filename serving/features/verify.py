@@ -18,6 +18,7 @@ from caudal.settings import Settings
 from serving.errors import StoreAway
 from serving.features import facts, state, tail
 from serving.features import spec as specs
+from serving.features.facts import Account
 from serving.features.silver import AccountRow, LabelRow, Row, Silver
 from serving.features.spec import Entity, FeatureSpec
 from serving.features.store import Store
@@ -59,11 +60,11 @@ class Truth:
 @dataclass
 class Compared:
     """What a comparison found: `ahead` are hashes of records that only the store has, by their contract and entity;
-    `openings` those of accounts (tenant, ref, epoch ms), by entity."""
+    `openings` those of accounts, by entity."""
 
     findings: list[str] = field(default_factory=list)
     ahead: dict[tuple[str, str], set[int]] = field(default_factory=dict)
-    openings: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    openings: dict[str, Account] = field(default_factory=dict)
 
 
 def checks(settings: Settings) -> list[Check]:
@@ -150,7 +151,7 @@ def _born(
     if held in (every, min(met, default=0)):
         return held
     if held and (not every or held < every):
-        out.openings[one.shown] = (one.tenant, one.ref, held)
+        out.openings[one.shown] = Account(one.tenant, one.ref, held)
         return held
     return every
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
-from caudal.errors import Exit
+from caudal.cli.bench.answer import end, kept_in
+from caudal.cli.output import DataOption, Output, OutputOption, say, table
 
 
 def gold(
@@ -27,7 +27,7 @@ def gold(
     """
     from caudal import log, settings
     from caudal.cli.bench import gold as bench
-    from caudal.cli.bench import ingest, measure
+    from caudal.cli.bench import measure
     from caudal.cli.demo import prepare
     from caudal.cli.demo.run import factor_of, rates
     from caudal.local import stages
@@ -35,7 +35,7 @@ def gold(
     from caudal.local.supervisor import Supervisor
 
     first = settings.load({"data_dir": data})
-    kept = first.data_dir / "benchmarks" / "gold.jsonl"
+    kept = kept_in(data, "gold")
     with tempfile.TemporaryDirectory(prefix="caudal-gold-") as scratch:
         contracts = prepare.contracts(first.contracts_dir, Path(scratch) / "contracts")
         own = settings.load({"data_dir": f"{scratch}/data", "contracts_dir": str(contracts)}, {})
@@ -51,11 +51,7 @@ def gold(
                 return
             facts = measure.machine()
     found = {**found, "command": f"caudal bench gold --rate {rate:g} --seconds {seconds:g}", "machine": facts}
-    ingest.keep(found, kept)
-    emit(found, output, lambda: _shown(found))
-    next_step(f"compare with earlier runs: {kept}")
-    if not found["ok"]:
-        raise typer.Exit(Exit.UNEXPECTED)
+    end(found, kept, output, lambda: _shown(found))
 
 
 def _shown(found: dict[str, Any]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -176,10 +174,3 @@ def _listed(sizes: Sequence[int]) -> str:
 
 def _rounded(one: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(value, 1) if isinstance(value, float) else value for name, value in one.items()}
-
-
-def keep(found: Mapping[str, Any], file: Path) -> None:
-    """Add the measurement to a file of JSON lines."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as out:
-        out.write(json.dumps({"at": time.time(), **found}) + "\n")

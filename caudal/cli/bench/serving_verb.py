@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
-from caudal.errors import Exit
+from caudal.cli.bench.answer import end, kept_in
+from caudal.cli.output import DataOption, Output, OutputOption, say, table
 
 
 def serving(
@@ -26,19 +26,14 @@ def serving(
     --rows 1000000 --seconds 20 -o json
     """
     from caudal import log, settings
-    from caudal.cli.bench import ingest
     from caudal.cli.bench import serving as bench
 
-    kept = settings.load({"data_dir": data}).data_dir / "benchmarks" / "serving.jsonl"
+    kept = kept_in(data, "serving")
     with tempfile.TemporaryDirectory(prefix="caudal-serving-") as scratch:
         own = settings.load({"data_dir": scratch}, {})
         log.setup(own, "bench")
         found = bench.run(own, bench.Plan(rows, tenants, rate, seconds), say)
-    ingest.keep(found, kept)
-    emit(found, output, lambda: _shown(found))
-    next_step(f"compare with earlier runs: {kept}")
-    if not found["ok"]:
-        raise typer.Exit(Exit.UNEXPECTED)
+    end(found, kept, output, lambda: _shown(found))
 
 
 def _shown(found: dict[str, Any]) -> str:

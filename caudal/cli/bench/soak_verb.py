@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
-from caudal.errors import Exit
+from caudal.cli.bench.answer import end, kept_in
+from caudal.cli.output import DataOption, Output, OutputOption, say, table
 
 
 def soak(
@@ -27,12 +27,11 @@ def soak(
     Example: caudal bench soak --minutes 6 -o json
     """
     from caudal import log, settings
-    from caudal.cli.bench import ingest
     from caudal.cli.bench import soak as bench
     from caudal.local.plan import local_plan
     from caudal.local.supervisor import Supervisor
 
-    kept = settings.load({"data_dir": data}).data_dir / "benchmarks" / "soak.jsonl"
+    kept = kept_in(data, "soak")
     plan = bench.Plan(rate, minutes * 60, sample, seed)
     with tempfile.TemporaryDirectory(prefix="caudal-soak-") as scratch:
         contracts = bench.contracts_in(Path(scratch) / "contracts")
@@ -47,11 +46,7 @@ def soak(
             if not supervisor.start():
                 return
             found = bench.run(supervisor, plan, say)
-    ingest.keep(found, kept)
-    emit(found, output, lambda: _shown(found))
-    next_step(f"compare with earlier runs: {kept}")
-    if not found["ok"]:
-        raise typer.Exit(Exit.UNEXPECTED)
+    end(found, kept, output, lambda: _shown(found))
 
 
 def _shown(found: dict[str, Any]) -> str:

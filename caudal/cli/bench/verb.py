@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from caudal.cli.bench import gold_verb, serving_verb, soak_verb, warehouse_verb
-from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
-from caudal.errors import Exit, UsageError
+from caudal.cli.bench.answer import end, kept_in
+from caudal.cli.output import DataOption, Output, OutputOption, say, table
+from caudal.errors import UsageError
 
 app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
 
@@ -55,7 +56,7 @@ def ingest(
     from caudal.local.plan import local_plan
     from caudal.local.supervisor import Supervisor
 
-    kept = settings.load({"data_dir": data}).data_dir / "benchmarks" / "ingest.jsonl"
+    kept = kept_in(data, "ingest")
     sizes = Sizes(_sizes(growth_rows), _sizes(growth_contracts), growth_events, rate, growth_seconds)
     plan = bench.Plan(events, repeats, batch, rate, seconds, sizes)
     with tempfile.TemporaryDirectory(prefix="caudal-bench-") as scratch:
@@ -66,11 +67,7 @@ def ingest(
             if not supervisor.start():
                 return
             found = bench.run(supervisor.settings, plan, say)
-    bench.keep(found, kept)
-    emit(found, output, lambda: _shown(found))
-    next_step(f"compare with earlier runs: {kept}")
-    if not found["ok"]:
-        raise typer.Exit(Exit.UNEXPECTED)
+    end(found, kept, output, lambda: _shown(found))
 
 
 def _sizes(text: str) -> tuple[int, ...]:

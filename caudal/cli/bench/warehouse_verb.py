@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal.cli.output import DataOption, Output, OutputOption, emit, next_step, say, table
-from caudal.errors import Exit
+from caudal.cli.bench.answer import end, kept_in
+from caudal.cli.output import DataOption, Output, OutputOption, say, table
 
 
 def warehouse(
@@ -26,21 +26,16 @@ def warehouse(
     caudal bench warehouse --rows 1000000 -o json
     """
     from caudal import log, settings
-    from caudal.cli.bench import ingest
     from caudal.cli.bench import warehouse as bench
 
-    kept = settings.load({"data_dir": data}).data_dir / "benchmarks" / "warehouse.jsonl"
+    kept = kept_in(data, "warehouse")
     with tempfile.TemporaryDirectory(prefix="caudal-warehouse-") as scratch:
         # PostgreSQL runs as another user than root, who must be able to enter
         Path(scratch).chmod(0o755)
         own = settings.load({"data_dir": scratch}, {})
         log.setup(own, "bench")
         found = bench.run(own, bench.Plan(rows, tenants, questions), say)
-    ingest.keep(found, kept)
-    emit(found, output, lambda: _shown(found))
-    next_step(f"compare with earlier runs: {kept}")
-    if not found["ok"]:
-        raise typer.Exit(Exit.UNEXPECTED)
+    end(found, kept, output, lambda: _shown(found))
 
 
 def _shown(found: dict[str, Any]) -> str:
