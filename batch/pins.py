@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caudal.commits import commit_info
 from caudal.lake import Lake
 from privacy.erased import erased_refs_path
 from schemas.contract import Contract
@@ -146,17 +146,12 @@ def grew(lake: Lake, previous: Mapping[str, int], pins: Mapping[str, Pin]) -> bo
 
     They do not when rows left a table without a trace (retention, a restore), or when its log does not say any more.
     """
-    commits = (
-        lake.read_bytes(f"silver/{table}/_delta_log/{version:020}.json")
+    infos = (
+        commit_info(lake, "silver", table, version)
         for table, last in previous.items()
         for version in range(last + 1, pins[table].version + 1 if table in pins else 0)
     )
-    return all(commit is not None and _operation(commit) not in SILENT for commit in commits)
-
-
-def _operation(commit: bytes) -> str:
-    infos = [json.loads(line)["commitInfo"] for line in commit.splitlines() if line.startswith(b'{"commitInfo"')]
-    return str(infos[0].get("operation")) if infos else ""
+    return all(info is not None and info.get("operation") not in SILENT for info in infos)
 
 
 def versions(pins: Mapping[str, Pin]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from batch import record
 from batch.record import Built, Record
+from caudal.commits import commit_info
 from caudal.lake import Lake
 from caudal.proof import Check
 from caudal.settings import Settings
@@ -84,18 +85,9 @@ def _same(link: Record, name: str, expected: Mapping[str, Built]) -> Iterator[st
 
 def _is_restore(lake: Lake, mart: str, link: Record, origin: int) -> Iterator[str]:
     """A restored table's commit must be the RESTORE to the gated version, or its content is anybody's."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
     wanted = link.tables[mart].version
-    try:
-        # Counted from the head: opened at an older version, a table gives its newest commits under that one's number.
-        head = DeltaTable(lake.table("gold", mart), storage_options=lake.storage_options)
-        commit = head.history(max(1, head.version() - wanted + 1))[-1]
-    except (DeltaError, OSError, ValueError, IndexError) as error:
-        yield f"mart {mart}: the commit of restore {link.cycle} cannot be read ({type(error).__name__})"
-        return
-    if int(commit["version"]) != wanted:
+    commit = commit_info(lake, "gold", mart, wanted)
+    if commit is None:
         yield f"mart {mart}: the commit of restore {link.cycle} is not in the log any more"
         return
     parameters = commit.get("operationParameters", {})

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from schemas.contract import Contract
 from schemas.rule_spark import quoted
 from schemas.tables import Column, column_of, silver_columns
-from streaming.ids import Ids, Longs, Records, Suspects, hashed, longs, merged_around
+from streaming.ids import Ids, Longs, Suspects, hashed, longs, merged_around
 from streaming.measure import Judged, Looked
 from streaming.silver import SilverTable, Window
 
@@ -55,9 +55,10 @@ def left_out(
     return pa.concat_tables([certain, _looked_into(session, rows, silver, contract, among)])
 
 
-def applied(looked: Looked, left: pa.Table) -> Records:
-    """The records that are not left out."""
-    return looked.records.where(~np.isin(_places(looked.fine), _places(left)))
+def remember(looked: Looked, left: pa.Table, known: Ids | None, version: int) -> None:
+    """The records that are not left out are rows now, by the commit `version`."""
+    if known is not None:
+        known.add(looked.records.where(~np.isin(_places(looked.fine), _places(left))), version)
 
 
 def _places(table: pa.Table) -> Longs:

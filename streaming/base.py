@@ -49,7 +49,7 @@ def find(lake: Lake, contract: Contract, first: int) -> Base:
     another way than the contract says now.
     """
     opened = DeltaTable(lake.table("silver", contract.table), storage_options=lake.storage_options or None)
-    version, covered = _before(opened, contract, first)
+    version, covered = _before(lake, contract, opened.version(), first)
     try:
         opened.load_as_version(version)
     except Exception as error:
@@ -132,10 +132,10 @@ def gone(contract: Contract, version: int | None, why: str) -> VersionGone:
     )
 
 
-def _before(opened: DeltaTable, contract: Contract, first: int) -> tuple[int, int]:
+def _before(lake: Lake, contract: Contract, newest: int, first: int) -> tuple[int, int]:
     """The newest living version whose facts end before raw batch `first`, and where they end."""
-    oldest = opened.version()
-    for version, entry, undone in commits(opened):
+    oldest = newest
+    for version, entry, undone in commits(lake, contract.table, newest):
         oldest = version
         facts = silver_commit(entry.get("userMetadata"))
         if facts is not None and not undone and facts.upto < first:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from schemas.contract import Contract
 from schemas.tables import column_of, silver_columns
 from streaming.ids import Records, hashed, longs
+from streaming.keys import Changes, hashes, knowable
 from streaming.truncates import IS_TRUNCATE
 from streaming.vectors import PLACE
 
@@ -29,7 +30,7 @@ _QUANTILES = (0.5, 0.05, 0.01)
 class Looked:
     """A few columns of each checked row, in raw's order. `rows` has code (null: fine), path, late, suppressed,
     published (epoch ms), batch, partition, offset, schema_id, version; for append contracts ms (event time, epoch), id
-    (hash) and says (hash of its fields)."""
+    (hash) and says (hash of its fields); for others, where keys are known, those of `keys.hashes`."""
 
     rows: pa.Table
 
@@ -48,6 +49,11 @@ class Looked:
         """Fine rows of an append contract."""
         says = longs(self.fine, "says").astype(np.uint32)
         return Records(longs(self.fine, "id"), longs(self.fine, "ms"), says)
+
+    @cached_property
+    def changes(self) -> Changes:
+        """Fine rows of a contract whose keys are known."""
+        return Changes.of(self.fine)
 
     @property
     def published_ms(self) -> tuple[int, int, int] | None:
@@ -107,6 +113,8 @@ def look(rows: DataFrame, contract: Contract) -> Looked:
             hashed(tenant, event_id).alias("id"),
             said(contract).alias("says"),
         ]
+    elif knowable(contract):
+        wanted += hashes(contract)
     return Looked(rows.select(*wanted).toArrow().sort_by([(name, "ascending") for name in _PLACE]))
 
 
@@ -146,6 +154,11 @@ def judge(rows: DataFrame) -> Judged:
         )
         .toArrow()
     )
+    return judged(found)
+
+
+def judged(found: pa.Table) -> Judged:
+    """From `state`, `late`, `suppressed`, `truncates`, `swept`, `file` and `at` of each row that has a state."""
     states = Counter({one["values"]: one["counts"] for one in found["state"].value_counts().to_pylist()})
     applied = found.filter(pc.equal(found["state"], "applied"))
     late, suppressed, truncated = (pc.sum(applied[name]).as_py() or 0 for name in ("late", "suppressed", "truncates"))

@@ -12,13 +12,12 @@ from typing import Any
 
 from deltalake import DeltaTable
 
+from caudal.commits import history
 from caudal.lake import Lake
 from caudal.query import Query
 from streaming.facts import RawCommit, SilverCommit, raw_commit, silver_commit
 from streaming.tables import GENERATION, LEDGER, RAW
 
-# Commits looked at before the whole log is: the last facts are nearly always among them.
-FIRST_LOOK = 64
 NOTHING = RawCommit(0, {})
 
 
@@ -43,8 +42,7 @@ def raw_position(lake: Lake, at: int | None = None) -> RawCommit:
     """The last batch in raw (as of version `at`) and every partition's end offset; batch 0 when raw is empty."""
     if not lake.has_table(*RAW):
         return NOTHING
-    opened = DeltaTable(lake.table(*RAW), version=at, storage_options=lake.storage_options or None)
-    for _, entry in _history(opened):
+    for _, entry in history(lake, *RAW, _newest(lake, *RAW) if at is None else at):
         facts = raw_commit(entry.get("userMetadata"))
         if facts is not None:
             return facts
@@ -53,8 +51,7 @@ def raw_position(lake: Lake, at: int | None = None) -> RawCommit:
 
 def raw_commit_of(lake: Lake, batch: int, at: int | None = None) -> RawCommit | None:
     """Where raw stood after a batch; None when its log does not tell (any more). `at` is the version to look from."""
-    opened = DeltaTable(lake.table(*RAW), version=at, storage_options=lake.storage_options or None)
-    for _, entry in _history(opened):
+    for _, entry in history(lake, *RAW, _newest(lake, *RAW) if at is None else at):
         facts = raw_commit(entry.get("userMetadata"))
         # A batch's number stands in a second commit when positions were moved by hand; the newest counts.
         if facts is not None and facts.batch <= batch:
@@ -72,7 +69,7 @@ def silver_position(lake: Lake, table: str, flushed: int, at: int | None = None)
     generation, covered, skip_above = stored, -1, None
     unflushed: list[tuple[int, SilverCommit]] = []
     undone: list[tuple[int, SilverCommit]] = []
-    for version, entry in _history(opened):
+    for version, entry in history(lake, "silver", table, opened.version()):
         if entry.get("operation") == "RESTORE" and (skip_above is None or version <= skip_above):
             generation = max(generation, version)
             skip_above = _restored_to(entry, version)
@@ -91,10 +88,10 @@ def silver_position(lake: Lake, table: str, flushed: int, at: int | None = None)
     )
 
 
-def commits(opened: DeltaTable) -> Iterator[tuple[int, dict[str, Any], bool]]:
-    """A silver table's commits, newest first, and whether a RESTORE has undone them."""
+def commits(lake: Lake, table: str, newest: int) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    """A silver table's commits from `newest` backwards, and whether a RESTORE has undone them."""
     skip_above: int | None = None
-    for version, entry in _history(opened):
+    for version, entry in history(lake, "silver", table, newest):
         if entry.get("operation") == "RESTORE" and (skip_above is None or version <= skip_above):
             skip_above = _restored_to(entry, version)
         yield version, entry, skip_above is not None and version > skip_above
@@ -110,16 +107,8 @@ def flushed_versions(lake: Lake) -> dict[str, int]:
     return {str(row["contract"]): int(row["v"]) for row in rows}
 
 
-def _history(opened: DeltaTable) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Commits up to the version opened, newest first: a few, then (when the caller still asks) all."""
-    last = opened.version()
-    first = [entry for entry in opened.history(FIRST_LOOK) if int(entry["version"]) <= last]
-    for entry in first:
-        yield int(entry["version"]), entry
-    if first and int(first[-1]["version"]) > 0:
-        for entry in opened.history():
-            if int(entry["version"]) < int(first[-1]["version"]):
-                yield int(entry["version"]), entry
+def _newest(lake: Lake, layer: str, table: str) -> int:
+    return DeltaTable(lake.table(layer, table), storage_options=lake.storage_options or None).version()
 
 
 def _restored_to(entry: dict[str, Any], version: int) -> int:

@@ -74,7 +74,7 @@ class Goal:
 
 def made(lake: Lake, contract: Contract, identity: str) -> dict[str, int] | None:
     """What a restore of this command's id has done already: its answer was lost, and the command came again."""
-    for _, entry, _ in commits(_opened(lake, contract)):
+    for _, entry, _ in commits(lake, contract.table, _opened(lake, contract).version()):
         found = _said(entry.get("userMetadata"))
         if entry.get("operation") == "RESTORE" and found.get("id") == identity:
             return {name: int(found[name]) for name in ("restored", "undone")}
@@ -87,7 +87,7 @@ def goal(lake: Lake, contract: Contract, to: When) -> Goal:
     Raises UsageError for a version that the table cannot go back to, VersionGone for one that its log has lost.
     """
     opened = _opened(lake, contract)
-    told = list(commits(opened))
+    told = list(commits(lake, contract.table, opened.version()))
     where = f"silver/{contract.table}"
     if isinstance(to, datetime):
         at = to.astimezone(UTC).timestamp() * 1000

@@ -26,6 +26,10 @@ class StreamingSettings(BaseModel):
     )
     # 16 bytes each, of each append contract.
     known_ids: int = Field(default=12_000_000, ge=1, description="event ids of a table that are known in memory, most")
+    # 32 bytes each, of each upsert contract; those of a large table lie in a scratch file.
+    known_keys: int = Field(
+        default=100_000_000, ge=1, description="rows of a table from which on its keys are looked up, not known"
+    )
     future_s: int = Field(default=300, ge=0, description="event_time may be this far after observed_at")
     park_retry_s: float = Field(default=30.0, gt=0, description="how often parked records are tried again")
     park_alarm_s: float = Field(default=600.0, gt=0, description="parked for longer than this raises an alarm")

@@ -12,11 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from caudal.lake import Lake
+from streaming.tally import actions
 from streaming.vectors import Files
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Beyond every time that a table has, in epoch milliseconds.
 _FAR = 2**62
 _PLACE = ("_file", "_at")
+# What takes files away and leaves each of their keys a row in those that it brings, or had brought before.
+_KEEP_KEYS = ("MERGE", "OPTIMIZE", "REORG")
+_NOWHERE = pa.schema([(name, pa.int64()) for name in ("_partition", "_offset", *_PLACE)])
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class SilverTable:
     """Version and rows of `silver/<table>`. Opened once; another look reads only the commits since the last."""
 
     def __init__(self, lake: Lake, table: str) -> None:
+        self._lake, self._log = lake, f"silver/{table}/_delta_log"
         self._folder = lake.spark_table("silver", table)
         self._opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
         self.files = Files()
@@ -66,22 +73,66 @@ class SilverTable:
         """
         return self._read(session, columns, self._files(window)).drop(*_PLACE)
 
-    def placed(self, session: SparkSession, columns: Sequence[tuple[str, str]]) -> DataFrame:
-        """The given columns of all rows, and each row's place: `_file` and `_at`."""
-        return self._read(session, columns, self._files(None))
+    def placed(
+        self, session: SparkSession, columns: Sequence[tuple[str, str]], names: Sequence[str] | None = None
+    ) -> DataFrame:
+        """The given columns of all rows, or of those in these files, and each row's place: `_file` and `_at`."""
+        return self._read(session, columns, self._files(None) if names is None else names)
 
     def pieces(
-        self, session: SparkSession, columns: Sequence[tuple[str, str]], window: Window | None, most: int
+        self,
+        session: SparkSession,
+        columns: Sequence[tuple[str, str]],
+        window: Window | None,
+        most: int,
+        among: Sequence[str] | None = None,
     ) -> Iterator[DataFrame]:
-        """The same in pieces of whole files with about `most` rows."""
+        """The same, in pieces of whole files with about `most` rows. Only of files `among`, when they are given."""
         names, counts = self._files(window), self._counts()
+        if among is not None:
+            names = sorted(set(names) & set(among))
         while names:
             piece, rows = [names.pop()], 0
             rows = counts.get(piece[0], most)
             while names and rows + counts.get(names[-1], most) <= most:
                 rows += counts.get(names[-1], most)
                 piece.append(names.pop())
-            yield self._read(session, columns, piece).drop(*_PLACE)
+            yield self._read(session, columns, piece)
+
+    def added(self, since: int) -> list[str] | None:
+        """Names of the files that commits after `since`, up to the last look, brought.
+
+        None when rows may have left the table meanwhile and none of their key came in their place.
+        """
+        found: list[str] = []
+        for version in range(since + 1, self.at + 1):
+            commit = self._lake.read_bytes(f"{self._log}/{version:020d}.json")
+            if commit is None:
+                return None
+            told = actions(commit)
+            gone = {action["remove"]["path"] for action in told if "remove" in action}
+            came = [action["add"]["path"] for action in told if "add" in action]
+            operation = next((action["commitInfo"].get("operation") for action in told if "commitInfo" in action), "")
+            if gone and operation not in _KEEP_KEYS:
+                return None
+            # A file that loses rows is removed and added under its name.
+            found += [unquote(path) for path in came if path not in gone]
+        return found
+
+    def coordinates(self, names: Sequence[str]) -> pa.Table:
+        """Where the rows of these files come from, `_partition` and `_offset`, and where they are: `_file`, the
+        name's place among `names`, and `_at`."""
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow.fs import PyFileSystem
+
+        storage = PyFileSystem(DeltaStorageHandler(self._opened.table_uri, self._lake.storage_options or None))
+        parts = []
+        for number, name in enumerate(names):
+            with storage.open_input_file(name) as file:
+                read = pq.read_table(file, columns=["_partition", "_offset"])
+            at = pa.array(np.arange(len(read), dtype=np.int64))
+            parts.append(read.append_column("_file", pa.repeat(number, len(read))).append_column("_at", at))
+        return pa.concat_tables(parts) if parts else _NOWHERE.empty_table()
 
     def count(self, window: Window | None) -> int:
         """Rows in the files that may hold rows of the window, deleted ones included."""

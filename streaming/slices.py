@@ -20,7 +20,7 @@ from caudal.clock import Clock
 from caudal.fault import crashpoint
 from schemas.contract import Contract
 from schemas.tables import silver_columns
-from streaming import append, history, partial, quarantine, truncates, upsert
+from streaming import append, history, known, partial, quarantine, truncates, upsert
 from streaming.check import checked
 from streaming.commit import Txn, merge
 from streaming.decode import decoded
@@ -29,7 +29,8 @@ from streaming.facts import Facts, Parked, SilverCommit
 from streaming.held import held
 from streaming.history import History
 from streaming.ids import Ids
-from streaming.measure import Judged, Looked, judge, look
+from streaming.keys import Keys
+from streaming.measure import Judged, Looked, judge, judged, look
 from streaming.project import projected
 from streaming.raw import TopicPart
 from streaming.settings import StreamingSettings
@@ -66,7 +67,8 @@ class Slice:
 class Target:
     """Where a slice's outcome goes. `next_version` is the version that the silver commit will have.
 
-    `ids` are those that the table of an append contract is known to hold, when its writer keeps them.
+    `ids` are those that the table of an append contract is known to hold, `keys` those of another contract's, when its
+    writer keeps them.
     """
 
     session: SparkSession
@@ -79,15 +81,18 @@ class Target:
     next_version: int
     history: History | None = None
     ids: Ids | None = None
+    keys: Keys | None = None
 
 
 @dataclass(frozen=True)
 class Classified:
-    """Rows with `_state`, their counts, and of an append contract those that are not applied."""
+    """Rows with `_state`, their counts, and of an append contract those that are not applied. `remember` is called when
+    they are in silver."""
 
     rows: DataFrame
     judged: Judged
     left: pa.Table | None = None
+    remember: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,7 @@ def run(
             raw_at_ms = piece.landed()
             crashpoint("mid-silver")
             finish()
-            if target.ids is not None and found.left is not None:
-                target.ids.add(append.applied(seen, found.left), target.next_version)
+            found.remember()
             crashpoint("after-silver")
     return Outcome(commit, codes, seen.published_ms, raw_at_ms)
 
@@ -158,11 +162,17 @@ def judgeable(
 @contextmanager
 def classified(rows: DataFrame, contract: Contract, target: Target, looked: Looked) -> Iterator[Classified]:
     """Step 8, against silver as it stands. What took long to find out is kept within the block."""
+    session, table, ids, keys, version = target.session, target.table, target.ids, target.keys, target.next_version
     if contract.mode == "append":
-        left = append.left_out(target.session, rows, looked, target.table, contract, target.ids)
-        yield Classified(append.classified(target.session, rows, left), append.judged(looked, left), left)
+        left = append.left_out(session, rows, looked, table, contract, ids)
+        fine = append.classified(session, rows, left)
+        yield Classified(fine, append.judged(looked, left), left, lambda: append.remember(looked, left, ids, version))
+    elif keys is not None and keys.advance(session, table, contract):
+        told = known.told(session, rows, looked, table, contract, keys)
+        fine = append.classified(session, rows, known.left(told))
+        yield Classified(fine, judged(told), remember=lambda: known.remember(looked, told, keys, table, version))
     else:
-        with upsert.classified(target.session, rows, target.table, contract) as out:
+        with upsert.classified(session, rows, table, contract) as out:
             yield Classified(out, judge(out))
 
 

@@ -73,7 +73,7 @@ class Tending:
         # A pool of its own, so that the batches' jobs come in turn with it.
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "care")
         small = [name for name, file in need.table.files.items() if file.bytes < need.below]
-        return compact.stage(self.spark, self._path(need), small)
+        return compact.stage(self.spark, self._lake, (need.table.layer, need.table.name), small)
 
     def rewrite(self, need: Need, kept: Kept) -> bool:
         """Compact or purge while its writer waits; false when the writer did not let it be changed."""

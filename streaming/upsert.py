@@ -25,17 +25,24 @@ SUPERSEDED = "superseded"
 
 
 @contextmanager
-def classified(session: SparkSession, rows: DataFrame, silver: SilverTable, contract: Contract) -> Iterator[DataFrame]:
+def classified(
+    session: SparkSession,
+    rows: DataFrame,
+    silver: SilverTable,
+    contract: Contract,
+    files: Sequence[str] | None = None,
+) -> Iterator[DataFrame]:
     """Rows with `_state` (applied, duplicate, superseded; null where there is a `_code`) and `_there` (the place of the
     key's row, `_file` and `_at`; null when it has none). What took long to find out is kept within the block.
 
     `duplicate` is the event id of the row met or of a preferred record of the same rows; else an older one is
     `superseded`. At most one row of each key is applied. `_swept` marks the rows of a key whose newest change, silver's
-    row included, is older than a truncate; `_cut` is that truncate's place in the order, or null.
+    row included, is older than a truncate; `_cut` is that truncate's place in the order, or null. With `files`, the
+    keys' rows are in these.
     """
     keys = _Keys(contract)
     if not truncates.sweeps(contract):
-        there = _there(session, rows, silver, contract, keys)
+        there = _there(session, rows, silver, contract, keys, files=files)
         with held(_met(rows, there, keys)) as met:
             yield _stated(_beside(rows, met, keys), "")
         return
@@ -78,6 +85,7 @@ def _there(
     contract: Contract,
     keys: _Keys,
     also: Sequence[str] = (),
+    files: Sequence[str] | None = None,
 ) -> DataFrame:
     """Silver's rows of the keys among `rows`: key, `_e`, `_prior` (newness) and `_there`. With `also`, tenant and
     operation, those whose key is `_met` and, by the same look, the truncates that are remembered."""
@@ -86,7 +94,7 @@ def _there(
     types = {column.name: column.spark_type for column in silver_columns(contract)}
     wanted = [(name, types[name]) for name in dict.fromkeys((*keys.columns, keys.event_id, *keys.order, *also))]
     place = F.struct("_file", "_at").alias("_there")
-    found = silver.placed(session, wanted)
+    found = silver.placed(session, wanted, files)
     mine = rows.where("_code IS NULL").select(*keys.named())
     told = [*keys.named(), F.col(f"`{keys.event_id}`").alias("_e"), keys.newness().alias("_prior"), place]
     if not also:

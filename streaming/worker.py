@@ -28,6 +28,7 @@ from streaming.facts import SilverCommit
 from streaming.freshness import ValidThrough
 from streaming.history import History
 from streaming.ids import Ids
+from streaming.keys import Keys, knowable
 from streaming.landing import Landing
 from streaming.ledger import Committed, Ledger
 from streaming.positions import silver_position
@@ -83,6 +84,7 @@ class Worker:
         self._generation = 0
         self._dead_covered = 0
         self._ids: Ids | None = None
+        self._keys: Keys | None = None
 
     @property
     def path(self) -> str:
@@ -140,8 +142,9 @@ class Worker:
 
     def prepare(self) -> None:
         """Read what the first batch would wait for."""
-        if self._ids is not None:
-            self._ids.prepare(self.session, self._opened(), self.contract)
+        for known in (self._ids, self._keys):
+            if known is not None:
+                known.prepare(self.session, self._opened(), self.contract)
 
     def release(self, released: Released) -> None:
         """Go on with a newer form of the contract: columns are added now, between batches."""
@@ -300,8 +303,10 @@ class Worker:
         )
 
     def _forget(self) -> None:
-        """Find out anew which events the table holds, when it matters."""
-        self._ids = Ids(self._shop.own.known_ids) if self.contract.mode == "append" else None
+        """Find out anew which events or keys the table holds, when it matters."""
+        own, contract = self._shop.own, self.contract
+        self._ids = Ids(own.known_ids) if contract.mode == "append" else None
+        self._keys = Keys(own.known_keys) if knowable(contract) else None
 
     def _kept(self, silver: Txn) -> History | None:
         if self._history is None or not self.contract.history:
@@ -375,7 +380,8 @@ class Worker:
         retried = piece.retried
         if retried is None:
             silver, dead = Txn(self.app("silver"), piece.upto), Txn(self.app("dead"), piece.upto)
-            return replace(self.aimed(silver, dead=dead, dead_covered=self._dead_covered), ids=self._ids)
+            aimed = self.aimed(silver, dead=dead, dead_covered=self._dead_covered)
+            return replace(aimed, ids=self._ids, keys=self._keys)
         # Decided once and for all, so each parked group has a transaction of its own.
         once = f"retry/{retried.first_batch}-{retried.batch}-{retried.schema_id}"
         return self.aimed(Txn(self.app(f"silver/{once}"), 1), dead=Txn(self.app(f"dead/{once}"), 1))

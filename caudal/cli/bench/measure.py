@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
+from caudal.commits import history
 from caudal.lake import Lake
 from caudal.query import Query
 
@@ -82,7 +83,7 @@ def ages(lake: Lake, names: Iterable[str], since_ms: int) -> pa.Table:
 
 def _ages(lake: Lake, name: str, since_ms: int) -> pa.Table:
     opened = DeltaTable(lake.table("silver", name), storage_options=lake.storage_options or None)
-    made_at = {int(entry["version"]): int(entry["timestamp"]) for entry in opened.history()}
+    made_at = {version: int(info["timestamp"]) for version, info in history(lake, "silver", name, opened.version())}
     query = Query(lake)
     query.table("t", "silver", name)
     since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat()
