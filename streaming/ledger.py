@@ -17,14 +17,12 @@ import pyarrow as pa
 from caudal.fault import crashpoint
 from caudal.lake import Lake
 from caudal.query import Query
-from schemas.tables import LEDGER as LEDGER_COLUMNS
 from streaming.facts import COUNTS, Facts, Parked, SilverCommit
-from streaming.tables import LEDGER, PARKED, PARKED_COLUMNS
+from streaming.handed import Handed
+from streaming.tables import LEDGER, PARKED
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from schemas.tables import Column
 
 
 Waiting = tuple[str, int, int, int]
@@ -45,6 +43,7 @@ class Ledger:
 
     def __init__(self, spark: SparkSession, lake: Lake) -> None:
         self._spark, self._lake = spark, lake
+        self._table, self._parked_table = Handed(lake, LEDGER), Handed(lake, PARKED)
         self._lock = threading.Lock()
         self._lines: list[dict[str, Any]] = []
         self._parked_lines: list[dict[str, Any]] = []
@@ -119,11 +118,11 @@ class Ledger:
             self._lines, self._parked_lines = [], []
         try:
             # Parked first: a ledger line says that its commit's parked lines are there too.
-            self._append(parked, PARKED, PARKED_COLUMNS)
+            self._append(parked, self._parked_table)
             parked = []
             if lines:
                 crashpoint("mid-ledger")
-            self._append(lines, LEDGER, LEDGER_COLUMNS)
+            self._append(lines, self._table)
         except BaseException:
             with self._lock:
                 self._lines, self._parked_lines = lines + self._lines, parked + self._parked_lines
@@ -136,14 +135,9 @@ class Ledger:
         if self._parked[key] == 0:
             del self._parked[key], self._since[key]
 
-    def _append(self, rows: list[dict[str, Any]], table: tuple[str, str], columns: Sequence[Column]) -> None:
-        if not rows:
-            return
-        schema = ", ".join(f"`{column.name}` {column.spark_type}" for column in columns)
-        # As Arrow: rows of Python would be read by Python workers, which take seconds to start.
-        ordered = pa.Table.from_pylist(rows).select([column.name for column in columns])
-        frame = self._spark.createDataFrame(ordered, schema)
-        frame.coalesce(1).write.format("delta").mode("append").save(self._lake.spark_table(*table))
+    def _append(self, rows: list[dict[str, Any]], table: Handed) -> None:
+        if rows:
+            table.stage(self._spark, pa.Table.from_pylist(rows)).commit()
 
 
 def _ledger_row(line: Facts, version: int, at: datetime) -> dict[str, Any]:

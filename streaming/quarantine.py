@@ -16,8 +16,8 @@ from caudal.fault import crashpoint
 from schemas.contract import Contract
 from streaming.append import CONFLICT
 from streaming.commit import Txn
+from streaming.handed import Handed
 from streaming.measure import Looked
-from streaming.staged import stage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -52,9 +52,9 @@ def dead_letters(looked: Looked, left: pa.Table | None, contract: Contract, at: 
     })  # fmt: skip
 
 
-def write(session: SparkSession, letters: pa.Table, path: str, txn: Txn, covered: int) -> None:
+def write(session: SparkSession, letters: pa.Table, table: Handed, txn: Txn, covered: int) -> None:
     """Append those of batches that this contract has not written yet (`covered` is the last one written)."""
-    new = session.createDataFrame(letters.filter(pc.greater(letters["_batch"], covered))).coalesce(1)
+    new = letters.filter(pc.greater(letters["_batch"], covered))
     with _ONE_AT_A_TIME:
-        stage(new, path, txn).commit()
+        table.stage(session, new, txn).commit()
     crashpoint("after-quarantine")

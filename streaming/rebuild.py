@@ -23,6 +23,7 @@ from streaming.base import Base
 from streaming.commit import Txn, append, replace_all
 from streaming.errors import ContractHalted, Purged
 from streaming.facts import Parked, Replayed, SilverCommit, counted
+from streaming.handed import Handed
 from streaming.held import held
 from streaming.history import History
 from streaming.raw import survey
@@ -50,6 +51,7 @@ class Rebuild:
         self._name = f"{self._contract.table}__rebuild"
         self._path = shop.lake.spark_table("silver", self._name)
         self._letters = shop.lake.spark_table("quarantine", self._name)
+        self._handed = Handed(shop.lake, ("quarantine", self._name))
         self._history_name = f"{self._contract.history_table}__rebuild"
         self._history_path = shop.lake.spark_table("silver", self._history_name)
         self._history: SilverTable | None = None
@@ -316,7 +318,7 @@ class Rebuild:
         if self._history is not None:
             kept = History(self._history, self._history_path, Txn(f"{txn.app}/history", txn.version))
         version = self._table.version() + 1
-        return Target(self._session, self._table, self._path, self._letters, txn, txn, -1, version, kept)
+        return Target(self._session, self._table, self._path, self._handed, txn, txn, -1, version, kept)
 
     def _count(self, commit: SilverCommit) -> None:
         for line in commit.lines:

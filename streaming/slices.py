@@ -26,6 +26,7 @@ from streaming.commit import Txn, merge
 from streaming.decode import decoded
 from streaming.errors import ContractHalted
 from streaming.facts import Facts, Parked, SilverCommit
+from streaming.handed import Handed
 from streaming.held import held
 from streaming.history import History
 from streaming.ids import Ids
@@ -74,7 +75,7 @@ class Target:
     session: SparkSession
     table: SilverTable
     path: str
-    dead_letters_path: str
+    dead_letters: Handed
     silver: Txn
     dead: Txn
     dead_covered: int
@@ -187,7 +188,7 @@ def _quarantined(letters: pa.Table, target: Target, landed: Callable[[], int | N
 
     def write_letters() -> None:
         landed()
-        quarantine.write(target.session, letters, target.dead_letters_path, target.dead, target.dead_covered)
+        quarantine.write(target.session, letters, target.dead_letters, target.dead, target.dead_covered)
 
     with ThreadPoolExecutor(1) as beside:
         writing = beside.submit(inheritable_thread_target(target.session)(write_letters))

@@ -27,7 +27,7 @@ class Staged:
     _session: SparkSession
     _transaction: Any
     _actions: Any
-    _txn: Txn
+    _txn: Txn | None
     _metadata: str
     _instead: Places | None
 
@@ -37,17 +37,17 @@ class Staged:
         Whatever Delta raises leaves the table as it was; files without a commit go with the next vacuum. A commit
         under the same id that another writer made meanwhile is a conflict.
         """
-        jvm = _jvm(self._session)
-        now, option = jvm.System.currentTimeMillis(), jvm.scala.Option
-        mark = jvm.org.apache.spark.sql.delta.actions.SetTransaction(
-            self._txn.app, self._txn.version, option.apply(now)
-        )
+        jvm, actions = _jvm(self._session), self._actions
+        if self._txn is not None:
+            now = jvm.scala.Option.apply(jvm.System.currentTimeMillis())
+            mark = jvm.org.apache.spark.sql.delta.actions.SetTransaction(self._txn.app, self._txn.version, now)
+            actions = actions.appended(mark)
+            self._transaction.readTxn().append(self._txn.app)
         replaces = _replaces(self._instead)
         operation = _merged(jvm) if replaces else _appended(jvm, self._metadata)
-        self._transaction.readTxn().append(self._txn.app)
         # Only the operation of an append carries metadata itself; any other takes it from its session.
         with committing(self._session, self._metadata) if replaces and self._metadata else nullcontext():
-            version = self._transaction.commit(self._actions.appended(mark), operation)
+            version = self._transaction.commit(actions, operation)
         if self._instead is not None:
             self._instead.files.committed(version, self._actions)
 

@@ -26,6 +26,7 @@ from streaming.commit import Txn
 from streaming.errors import ContractHalted, ContractPaused, IdentityDrift, NotLanded, TableDrift
 from streaming.facts import SilverCommit
 from streaming.freshness import ValidThrough
+from streaming.handed import Handed
 from streaming.history import History
 from streaming.ids import Ids
 from streaming.keys import Keys, knowable
@@ -83,6 +84,7 @@ class Worker:
         self._version = -1
         self._generation = 0
         self._dead_covered = 0
+        self._letters = Handed(shop.lake, tables.DEAD_LETTERS)
         self._ids: Ids | None = None
         self._keys: Keys | None = None
 
@@ -294,7 +296,7 @@ class Worker:
             spark or self.session,
             self._opened(),
             self._path,
-            self._shop.lake.spark_table(*tables.DEAD_LETTERS),
+            self._letters,
             silver,
             dead or silver,
             dead_covered,
