@@ -21,6 +21,7 @@ from caudal.settings import Settings
 from quality import results
 from tests.support.batch_stack import BatchStack, open_stack
 from tests.support.dbt_project import with_marts
+from tests.support.hammer import hammering
 from tests.support.silver_play import Play
 
 pytestmark = [
@@ -217,8 +218,10 @@ def test_what_a_killed_cycle_left_is_undone_before_the_next(stack: BatchStack) -
     # A new process: its catalogue is empty, and it merges into what is published all the same. From here on the full
     # group rests: what follows is the same for both, and the full one has the most marts.
     stack.restart(full_after_s=3600.0, full_every=1000)
-    stack.loop.turn()
+    with hammering(stack.settings, "live") as seen:
+        stack.loop.turn()
 
+    seen.check(stack.lake)
     # Only what reads the moved table was built.
     assert live.tables["fct_orders"] == stack.manifest().tables["fct_orders"]
     assert live.tables["fct_product_events_daily"] != stack.manifest().tables["fct_product_events_daily"]
@@ -245,8 +248,10 @@ def test_a_failed_gate_publishes_nothing(stack: BatchStack) -> None:
     """Readers keep the last good gold, the tables are taken back, evidence and an alarm stay, and recovery is alone."""
     before = stack.everything()
     stack.silver("payments.transaction").append([{**PAYMENT, "transaction_id": "bad", "amount": D("-1.00")}])
-    stack.loop.turn()
+    with hammering(stack.settings, "live") as seen:
+        stack.loop.turn()
 
+    seen.check(stack.lake)
     assert before == stack.everything()
     evidence = results.latest(stack.lake, "live")
     assert evidence is not None

@@ -18,12 +18,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch import cycle
+from batch.errors import GateFailed
 from batch.pins import OPERATIONS
 from caudal.settings import Settings
 from schemas.product import load
 from tests.support import histories
 from tests.support.batch_stack import BatchStack, open_stack
 from tests.support.dbt_project import with_marts
+from tests.support.hammer import hammering
 from tests.support.histories import History
 
 pytestmark = [
@@ -126,6 +128,18 @@ def test_operators_see_volumes_letters_verdicts_and_costs(stack: BatchStack) -> 
     assert abs(sum(row[3] for row in mine) - fresh["product.event"][2]) < 1
     # 200 records of a month of which silver holds no row, at 0.50 a million.
     assert D("0.000100") == sum(cost for *_, cost in mine)
+
+
+def test_readers_see_only_what_passed_while_the_full_group_fails(stack: BatchStack, past: History) -> None:
+    """A score below nothing stops the publish: who reads all the while never meets a row of that cycle."""
+    before = stack.everything()
+    decision = past.part("fraud.decision", 1)[-1]
+    stack.silver("fraud.decision").append([{**decision, "event_id": "bad", "score": -1.0}])
+    with hammering(stack.settings, "full") as seen, pytest.raises(GateFailed):
+        cycle.run(stack.loop.tools, stack.loop.work("full"))
+
+    seen.check(stack.lake)
+    assert before == stack.everything()
 
 
 def test_the_marts_unit_tests_pass(stack: BatchStack) -> None:

@@ -68,12 +68,12 @@ def test_what_is_described_holds_for_any_request(described: Any) -> None:
 
             @given(operation.as_strategy(generation_mode=mode))
             @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-            def holds(case: schemathesis.Case) -> None:
+            def holds(case: schemathesis.Case[Any]) -> None:
                 mine, other = next(TURNS)
                 _aim(case)
                 case.headers["Authorization"] = f"Bearer {TOKENS[mine]}"
                 answer = case.call_and_validate(checks=list(CHECKS))
-                told = f"{case.path_parameters} {case.query} {case.body}"
+                told = f"{case.path_parameters!r} {case.query!r} {case.body!r}"
                 assert other in told or other.encode() not in answer.content
 
             # Where nothing can be wrong there is no bad request.
@@ -82,7 +82,7 @@ def test_what_is_described_holds_for_any_request(described: Any) -> None:
     assert asked >= {"/v1/gold", "/v1/gold/{mart}", "/v1/gold/{mart}/{column}/{value}", "/v1/query", "/v1/usage"}
 
 
-def _aim(case: schemathesis.Case) -> None:
+def _aim(case: schemathesis.Case[Any]) -> None:
     """Every other request is about a mart that is there: any name that is made up only meets the first check."""
     if not next(AIMED):
         return
