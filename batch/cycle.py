@@ -117,16 +117,19 @@ def build(tools: Tools, work: Work, between: Callable[[], bool] = nothing) -> tu
 
 
 def _transform(
-    tools: Tools, work: Work, marts: Collection[str], rebuild: bool, pause: Callable[[], None]
+    tools: Tools, work: Work, marts: Collection[str], rebuild: frozenset[str], pause: Callable[[], None]
 ) -> tuple[Node, ...]:
-    """Build these marts and run the checks that read them; those of the full group in slices."""
+    """Build these marts, those of `rebuild` anew, and run the checks that read them; a full group in slices."""
     crash = lambda node: crashpoint("mid-dbt")  # noqa: E731  a name for it says nothing more
-    if work.group != FULL:
-        return tools.transform.build(marts, full_refresh=rebuild, after_each=crash)
+    anew, rest = [mart for mart in marts if mart in rebuild], [mart for mart in marts if mart not in rebuild]
+    if work.group != FULL and not (anew and rest):
+        return tools.transform.build(marts, full_refresh=bool(anew), after_each=crash)
     nodes: tuple[Node, ...] = ()
-    for part in tools.transform.slices(marts, work.slice_marts):
-        nodes += tools.transform.models(part, full_refresh=rebuild, after_each=crash)
-        pause()
+    # A mart that is made anew may read one that is not; never the other way round.
+    for some in (rest, anew):
+        for part in tools.transform.slices(some, work.slice_marts):
+            nodes += tools.transform.models(part, full_refresh=some is anew, after_each=crash)
+            pause()
     return nodes + tools.transform.checks(marts)
 
 

@@ -14,7 +14,7 @@ from batch.plan import FULL, LIVE
 from batch.record import Record
 from batch.report import report_anomalies, report_failure, report_published
 from batch.settings import BatchSettings
-from batch.stage import Work, is_stale
+from batch.stage import Work, outdated
 from batch.tools import Tools
 from batch.verify import chain
 from caudal import log
@@ -173,7 +173,7 @@ class Loop:
         return tuple(
             group
             for group in self._works
-            if group in entries and is_stale(self.work(group), record.load(self.tools.lake, entries[group].cycle))
+            if group in entries and outdated(self.work(group), record.load(self.tools.lake, entries[group].cycle))
         )
 
     def _run(self, group: str, why: str) -> Record | None:

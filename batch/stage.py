@@ -58,8 +58,8 @@ class Stage:
     """The record of the cycle that made it."""
     pinned: Mapping[str, Pin]
     before: Mapping[str, Pin]
-    rebuild: bool
-    """Whether every mart is built anew."""
+    rebuild: frozenset[str]
+    """The marts that are built anew instead of from what changed."""
     versions: Mapping[str, int]
     """Of all published marts."""
     shown: Mapping[str, str]
@@ -76,16 +76,16 @@ class Stage:
     def moved(self, reads: Mapping[str, str]) -> tuple[str, ...]:
         """The marts to build: those whose inputs are others than those of the published ones, by `reads`, a digest for
         each mart."""
-        if self.rebuild:
-            return self.work.own
         published = self.entry.tables if self.entry else {}
         known = self.earlier.reads if self.earlier else {}
-        return tuple(mart for mart, content in reads.items() if mart not in published or known.get(mart) != content)
+        new = {mart for mart, content in reads.items() if mart not in published or known.get(mart) != content}
+        return tuple(mart for mart in self.work.own if mart in self.rebuild or mart in new)
 
     def set(self, tools: Tools) -> None:
         """Point the session's views at this cycle's versions."""
         contracts = self.work.contracts.values()
-        tools.catalogue.pin(contracts, self.pinned, {} if self.rebuild else self.previous, self.before)
+        previous = {} if self.rebuild >= set(self.work.own) else self.previous
+        tools.catalogue.pin(contracts, self.pinned, previous, self.before)
         tools.catalogue.show(self.shown)
         tools.catalogue.publish(self.work.marts, self.versions)
         for mart in self.work.own:
@@ -103,21 +103,24 @@ def staged(tools: Tools, work: Work) -> Stage:
     pinned = tools.heads.look(work.contracts.values())
     known = {table.name for table in pins.tables(work.contracts.values())}
     silver = {name: version for name, version in previous.items() if name in known}
-    rebuild = entry is None or is_stale(work, earlier) or not pins.grew(tools.lake, silver, pinned)
-    before = None if rebuild else tools.heads.before(previous, work.diffed)
+    everything = frozenset(work.own)
+    rebuild = everything
+    if entry is not None and pins.grew(tools.lake, silver, pinned):
+        rebuild = outdated(work, earlier)
+    before = None if rebuild == everything else tools.heads.before(previous, work.diffed)
     if before is None:
-        rebuild, before = True, {table: Pin(table, pins.NEVER) for table in work.diffed}
+        rebuild, before = everything, {table: Pin(table, pins.NEVER) for table in work.diffed}
     shown = {**work.views, **(_operations(tools, work) if work.group == FULL else {})}
     return Stage(work, entry, earlier, pinned, before, rebuild, versions, shown)
 
 
-def is_stale(work: Work, earlier: Record | None) -> bool:
-    """Whether a published mart was built by other SQL or rules than today's, by the record of its cycle; the group is
-    then built anew."""
-    return (
-        work.rebuild
-        or earlier is None
-        or any(earlier.models.get(name) != work.checksums.get(name) for name in work.own if name in earlier.tables)
+def outdated(work: Work, earlier: Record | None) -> frozenset[str]:
+    """The marts that were built by other SQL or rules than today's, by the record of their cycle. What is made of such
+    a mart is among them; all are, when nothing is recorded."""
+    if work.rebuild or earlier is None:
+        return frozenset(work.own)
+    return frozenset(
+        name for name in work.own if name in earlier.tables and earlier.models.get(name) != work.checksums.get(name)
     )
 
 

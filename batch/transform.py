@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -78,12 +79,21 @@ class Transform:
         return frozenset(seen)
 
     def checksums(self, marts: Collection[str]) -> dict[str, str]:
-        """A checksum of each mart's SQL."""
-        return {
-            node.name: node.checksum.checksum
-            for node in self._manifest.nodes.values()
-            if node.resource_type == "model" and node.name in marts
-        }
+        """A checksum of all SQL of this project that makes each mart: its own, and that of the models and macros in it.
+        Staging is left out: it follows its contract, whose columns only come."""
+        return {name: self._checksum(key) for key, name in self._keys(marts).items()}
+
+    def _checksum(self, mart: str) -> str:
+        nodes, macros, own = self._manifest.nodes, self._manifest.macros, self._manifest.metadata.project_name
+        models = [key for key in {mart, *self._above(mart)} if key in nodes and "staging" not in nodes[key].fqn]
+        used, todo = set[str](), [macro for key in models for macro in nodes[key].depends_on.macros]
+        while todo:
+            one = todo.pop()
+            if one not in used and one in macros and macros[one].package_name == own:
+                used.add(one)
+                todo += macros[one].depends_on.macros
+        sql = {**{key: nodes[key].checksum.checksum for key in models}, **{key: macros[key].macro_sql for key in used}}
+        return hashlib.sha256(repr(sorted(sql.items())).encode()).hexdigest()
 
     def views(self) -> tuple[Node, ...]:
         """Create the views of staging and intermediate; needed after a parse, not in each cycle."""
@@ -127,6 +137,18 @@ class Transform:
             return ()
         ours = ["--exclude", "test_type:generic", "--exclude-resource-type", "unit_test"]
         return self._run([*arguments, "--select", *sorted(marts), *(() if arguments[0] == "run" else ours)], after_each)
+
+    def compiled(self, marts: Collection[str]) -> dict[str, str]:
+        """The SELECT of each mart as its next build would run it. Raises ProjectError."""
+        outcome = self._invoke(self._manifest.deepcopy(), ["compile", "--select", *sorted(marts)])
+        if not outcome.success:
+            raise ProjectError(
+                "the marts cannot be compiled",
+                where=str(self._project),
+                why=_first_lines(outcome.exception),
+                fix="run `caudal contract lint`, then look at the named file",
+            )
+        return {result.node.name: result.node.compiled_code for result in outcome.result.results}
 
     def test(self, *select: str) -> tuple[Node, ...]:
         """Run dbt's own tests of the selection, unit tests included; for people and for the test suite."""

@@ -157,7 +157,7 @@ class Ids:
         at = F.unix_millis(F.col(f"`{time}`"))
         [(first, last)] = window.spans
         inside = F.col("_version") if window.column == "_version" else at
-        for rows in silver.pieces(session, columns, window, _RUN):
+        for _, rows in silver.pieces(session, columns, window, _RUN):
             wanted = rows.where(inside.between(first, last) & (at >= from_ms))
             found = wanted.select(hashed(tenant, event_id).alias("id"), at.alias("ms")).toArrow()
             nothing = np.full(len(found), UNKNOWN, np.uint32)

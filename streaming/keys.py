@@ -66,6 +66,12 @@ def key_hash(contract: Contract) -> Column:
     return F.xxhash64(F.lit(_SEED), *[F.col(f"`{column_of(contract, name)}`") for name in contract.key])
 
 
+def _hash_of(column: str) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.xxhash64(F.lit(_SEED), F.col(column))
+
+
 def _kind(contract: Contract) -> str:
     name = column_of(contract, contract.sequence[0])
     return next(column.spark_type for column in silver_columns(contract) if column.name == name)
@@ -210,12 +216,18 @@ class Keys:
         kinds = {column.name: column.spark_type for column in silver_columns(contract)}
         told = (*contract.key, contract.event_id, *contract.sequence)
         wanted = [(name, kinds[name]) for name in dict.fromkeys(column_of(contract, one) for one in told)]
-        for piece in silver.pieces(session, wanted, None, PIECE, names):
-            found = piece.select(*hashes(contract), "_file", "_at").toArrow()
-            files = found["_file"].combine_chunks().dictionary_encode()
-            numbers = np.array([self._number(name) for name in files.dictionary.to_pylist()], np.int64)
-            file = numbers[files.indices.to_numpy()] if len(found) else np.empty(0, np.int64)
-            yield rows(Changes.of(found), file, found["_at"].to_numpy())
+        for files, piece in silver.pieces(session, wanted, None, PIECE, names):
+            numbers = self._hashed(session, files)
+            # Names of files, one for each row, would be most of what reaches the driver.
+            found = piece.select(*hashes(contract), _hash_of("_file").alias("file"), "_at").toArrow()
+            which = np.searchsorted(numbers["hash"], found["file"].to_numpy())
+            yield rows(Changes.of(found), numbers["number"][which], found["_at"].to_numpy())
+
+    def _hashed(self, session: SparkSession, files: Sequence[str]) -> npt.NDArray[np.void]:
+        """Hashes (`hash`, sorted) and numbers (`number`) of files."""
+        named = session.createDataFrame(pa.table({"_file": files})).select("_file", _hash_of("_file").alias("hash"))
+        pairs = [(row["hash"], self._number(row["_file"])) for row in named.toArrow().to_pylist()]
+        return np.array(sorted(pairs), [("hash", np.int64), ("number", np.int64)])
 
     def prepare(self, session: SparkSession, silver: SilverTable, contract: Contract) -> None:
         """Read a large table before the first batch has to wait for it; a small one is read by the batch itself."""

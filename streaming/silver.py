@@ -86,8 +86,9 @@ class SilverTable:
         window: Window | None,
         most: int,
         among: Sequence[str] | None = None,
-    ) -> Iterator[DataFrame]:
-        """The same, in pieces of whole files with about `most` rows. Only of files `among`, when they are given."""
+    ) -> Iterator[tuple[list[str], DataFrame]]:
+        """The same with each row's place, in pieces of whole files (their names come with them) of about `most` rows.
+        Only of files `among`, when they are given."""
         names, counts = self._files(window), self._counts()
         if among is not None:
             names = sorted(set(names) & set(among))
@@ -97,7 +98,7 @@ class SilverTable:
             while names and rows + counts.get(names[-1], most) <= most:
                 rows += counts.get(names[-1], most)
                 piece.append(names.pop())
-            yield self._read(session, columns, piece)
+            yield piece, self._read(session, columns, piece)
 
     def added(self, since: int) -> list[str] | None:
         """Names of the files that commits after `since`, up to the last look, brought.

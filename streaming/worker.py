@@ -144,6 +144,7 @@ class Worker:
 
     def prepare(self) -> None:
         """Read what the first batch would wait for."""
+        session.suit(self.session, self._opened().count(None), self._shop.own)
         for known in (self._ids, self._keys):
             if known is not None:
                 known.prepare(self.session, self._opened(), self.contract)

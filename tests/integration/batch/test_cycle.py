@@ -198,6 +198,21 @@ def test_increments_equal_a_full_refresh(stack: BatchStack, play: Play) -> None:
     assert incremental == stack.everything()
 
 
+def test_a_deploy_makes_anew_what_it_changed(stack: BatchStack) -> None:
+    """A changed mart and what is made of it, and no other; readers have the old ones until the group has passed."""
+    before, project = stack.everything(), Path(stack.pace["project_dir"])
+    model = project / "models" / "marts" / "revenue_hourly.sql"
+    model.write_text(model.read_text(encoding="utf-8") + "\n-- counted in another way\n", encoding="utf-8")
+    stack.restart()
+    with hammering(stack.settings, "full") as seen:
+        [done] = stack.loop.turn()
+
+    seen.check(stack.lake)
+    assert (done.group, set(done.mart_seconds)) == ("full", {"revenue_hourly", "dim_shops"})
+    assert before == stack.everything()
+    assert stack.loop.turn() == ()
+
+
 def test_the_published_versions_are_proved(stack: BatchStack) -> None:
     """Every published table has a record and results of a passed gate."""
     [check] = checks(stack.settings)

@@ -142,6 +142,26 @@ def test_readers_see_only_what_passed_while_the_full_group_fails(stack: BatchSta
     assert before == stack.everything()
 
 
+def test_plans_stay_cheap_as_tables_grow(stack: BatchStack) -> None:
+    """No mart pairs every row with every other, none sorts both sides of a join with something small, and an
+    increment asks silver for new versions only."""
+    for mart in MARTS:
+        stack.loop.tools.catalogue.attach(mart)
+    plans = {mart: plan(stack, sql) for mart, sql in stack.loop.tools.transform.compiled(MARTS).items()}
+    assert set(plans) == set(MARTS)
+    for operator in ("CartesianProduct", "BroadcastNestedLoopJoin", "SortMergeJoin"):
+        assert [mart for mart, text in plans.items() if operator in text] == [], operator
+    joined = [mart for mart, text in plans.items() if "BroadcastHashJoin" in text]
+    assert joined
+    pruned = [mart for mart, text in plans.items() if "GreaterThan(_version" in text]
+    print("joined", joined, "pruned", pruned, file=sys.stderr)
+
+
+def plan(stack: BatchStack, sql: str) -> str:
+    [row] = stack.spark.sql(f"explain formatted {sql}").collect()
+    return str(row[0])
+
+
 def test_the_marts_unit_tests_pass(stack: BatchStack) -> None:
     """Every mart with logic has unit tests beside it."""
     nodes = stack.loop.tools.transform.test("test_type:unit")

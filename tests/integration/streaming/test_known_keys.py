@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caudal.settings import Settings
+from streaming import keys
 from streaming.silver import SilverTable
 from tests.support.released import released
 from tests.support.stream_bench import Bench, Message
@@ -50,9 +51,14 @@ def test_plain_changes_are_judged_without_a_look(
 
 
 def test_a_look_and_the_keys_in_memory_tell_the_same(
-    spark: SparkSession, offline_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+    spark: SparkSession,
+    offline_settings: Settings,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ties, copies, disorder and event ids used twice, in batches with table care and a restart between them."""
+    """Ties, copies, disorder and event ids used twice, in batches with table care and a restart between them; what is
+    known is read in pieces then."""
+    monkeypatch.setattr(keys, "PIECE", 5)
     chance = random.Random(5)
     drawn = [
         [(chance.randrange(40), chance.randrange(6), chance.choice(["", "u", "v"])) for _ in range(60)]
