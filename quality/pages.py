@@ -1,6 +1,6 @@
 """Pages of results and of the service level: one HTML file each, without a script and without a foreign address.
 
-The templates lie beside this module; every value is escaped. The pages print, so a browser makes PDF of them.
+The templates lie beside this module; every value is escaped.
 """
 
 from __future__ import annotations

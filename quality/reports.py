@@ -10,7 +10,7 @@ from typing import Any
 
 from caudal.errors import UsageError
 from caudal.lake import Lake
-from quality import days, pages, results, service, uptime
+from quality import days, pages, paper, results, service, uptime
 from quality.marts import GROUPS, Mart
 from quality.service import Records, Report
 
@@ -93,11 +93,12 @@ def records(lake: Lake, period: Period) -> Records:
     return Records(**{name: int(value or 0) for name, value in row.items()})
 
 
-def html(lake: Lake, period: Period, report: Report, now: datetime) -> dict[str, str]:
-    """The pages by file name."""
+def written(lake: Lake, period: Period, report: Report, now: datetime) -> dict[str, bytes]:
+    """Pages and paper by file name."""
     made_at = f"{now:%Y-%m-%d %H:%M} UTC"
     history = days.load_range(lake, min(period.first, period.last - BACK), period.last)
     return {
-        f"quality-{period.name}.html": pages.results_page(period.name, newest(lake, period), history, made_at),
-        f"service-{period.name}.html": pages.service_page(report.record(), made_at),
+        f"quality-{period.name}.html": pages.results_page(period.name, newest(lake, period), history, made_at).encode(),
+        f"service-{period.name}.html": pages.service_page(report.record(), made_at).encode(),
+        f"service-{period.name}.pdf": paper.service_paper(report.record(), made_at),
     }

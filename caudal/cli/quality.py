@@ -43,7 +43,7 @@ def report(
     data: DataOption = None,
     output: OutputOption = Output.human,
 ) -> None:
-    """Checks and service level of a day or month, also as two pages that need no network.
+    """Checks and service level of a day or month, also as two pages that need no network, and the level as PDF.
 
     Exit 5 when a critical check failed at its last run. Example: caudal quality report --date 2026-11 -o json
     """
@@ -64,9 +64,9 @@ def report(
     found = reports.last_runs(lake, period)
     folder = out or loaded.data_dir / "reports"
     folder.mkdir(parents=True, exist_ok=True)
-    pages = reports.html(lake, period, level, now)
-    for name, text in pages.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    pages = reports.written(lake, period, level, now)
+    for name, content in pages.items():
+        (folder / name).write_bytes(content)
     ok = _passed(found)
     written = [str(folder / name) for name in pages]
     answer = {"ok": ok, "period": period.name, "results": found, "service": level.record(), "pages": written}

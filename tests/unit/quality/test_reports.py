@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 from typer.testing import CliRunner
 
 from caudal.cli.main import app
@@ -51,6 +52,22 @@ def test_a_failure_is_shown_with_its_rows_and_exit_5(tmp_path: Path) -> None:
         text = (tmp_path / "reports" / f"{name}-2026-03-01.html").read_text()
         assert not re.search(r"(?i)<script|https?:|src=|@import|url\(", text)
     assert found["service"]["cycles"][0]["failed"] == 1  # type: ignore[index]
+
+
+def test_the_service_level_is_on_paper_too(tmp_path: Path) -> None:
+    """A PDF with the tables of the page; a name that its fonts do not have does not break it."""
+    kept(tmp_path, GOOD, SHARE)
+    lake = LocalLake(str(tmp_path / "lake"))
+    for day in range(40):
+        days.add_cycle(lake, f"g{day}-\u0142", AT, AT + 7_000, True)
+    code, found = asked(tmp_path, "--date", "2026-03")
+    assert code == 0
+    [file] = [name for name in found["pages"] if str(name).endswith(".pdf")]  # type: ignore[attr-defined]
+    paper = PdfReader(file)
+    text = "\n".join(page.extract_text() for page in paper.pages)
+    assert len(paper.pages) > 1
+    for told in ("Service level of 2026-03", "objective 99.950 %", "g39-?", "Repeated or older", "silver.o"):
+        assert told in text
 
 
 def test_a_month_has_its_days(tmp_path: Path) -> None:
