@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from batch.lineage import assemble, follow
+from batch.lineage import assemble, catalogue, follow, pages
 from batch.lineage.events import Places
 from batch.lineage.follow import Follower
 from batch.lineage.graph import Graph
@@ -19,6 +20,7 @@ from caudal.clock import SystemClock
 from caudal.lake import Lake
 from caudal.settings import Settings
 from schemas.load import load_catalog
+from schemas.manifest import load_current
 
 
 def graph(settings: Settings) -> Graph:
@@ -47,12 +49,11 @@ def following(settings: Settings) -> Iterator[None]:
     if not own.enabled:
         yield
         return
-    receiver = HttpReceiver(own) if own.url else None
-    follower = Follower(
-        Lake.open(settings), _kept(settings), places(settings), SystemClock(), own.keep_mib << 20, receiver
-    )
+    receiver, kept = HttpReceiver(own) if own.url else None, _kept(settings)
+    follower = Follower(Lake.open(settings), kept, places(settings), SystemClock(), own.keep_mib << 20, receiver)
     stop = threading.Event()
-    thread = threading.Thread(target=_look, args=(follower, stop, own.every_s), name="lineage", daemon=True)
+    both = (follower.once, Pages(settings, kept, own.catalogue_every_s).once)
+    thread = threading.Thread(target=_look, args=(both, stop, own.every_s), name="lineage", daemon=True)
     thread.start()
     try:
         yield
@@ -63,12 +64,33 @@ def following(settings: Settings) -> Iterator[None]:
             receiver.close()
 
 
-def _look(follower: Follower, stop: threading.Event, every_s: float) -> None:
+class Pages:
+    """The catalogue in the data folder, where the dashboard shows it."""
+
+    def __init__(self, settings: Settings, kept: Callable[[], Graph], every_s: float) -> None:
+        self._lake, self._graph, self._every_s = Lake.open(settings), kept, every_s
+        self._folder = settings.data_dir / "reports" / "catalogue"
+        self._of, self._next_at = 0, 0.0
+
+    def once(self) -> None:
+        """Make it again when something was published since, and it is time."""
+        manifest = load_current(self._lake)
+        due = self._every_s > 0 and time.monotonic() >= self._next_at
+        if manifest is None or manifest.number == self._of or not due:
+            return
+        current = self._graph()
+        found = catalogue.build(self._lake, current, SystemClock().now_ms(), samples=False)
+        pages.write(self._folder, pages.render(found, current))
+        self._of, self._next_at = manifest.number, time.monotonic() + self._every_s
+
+
+def _look(each: Iterable[Callable[[], object]], stop: threading.Event, every_s: float) -> None:
     while not stop.wait(every_s):
-        try:
-            follower.once()
-        except Exception as error:  # noqa: BLE001 (storage may be away; lineage is no reason to stop anything)
-            log.get("lineage").warning("nobody looked at what ran; the next look does", why=type(error).__name__)
+        for look in each:
+            try:
+                look()
+            except Exception as error:  # noqa: BLE001 (storage may be away; lineage is no reason to stop anything)
+                log.get("lineage").warning("nobody looked at what ran; the next look does", why=type(error).__name__)
 
 
 def _kept(settings: Settings) -> Callable[[], Graph]:

@@ -46,7 +46,10 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
     for name in _earlier(folder) - set(files):
         (folder / name).unlink(missing_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        # Somebody may be reading.
+        temporary = folder / f".{name}"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / name)
 
 
 def page_of(name: str) -> str:

@@ -13,6 +13,8 @@ class LineageSettings(Section):
     enabled: bool = True
     every_s: float = Field(default=30.0, gt=0)
     """Seconds between two looks at what ran. Events are derived afterwards, so nothing waits for them."""
+    catalogue_every_s: float = Field(default=300.0, ge=0)
+    """Seconds between two makings of the catalogue's pages, when something was published; 0: only by command."""
     keep_mib: int = Field(default=256, ge=1)
     """Room for written events in the lake, compressed; the oldest go first: some days of a busy laptop."""
     namespace: str = Field(default="caudal", min_length=1)

@@ -1,4 +1,4 @@
-"""The routes: pages, `/assets/…`, `/live`, what pages ask for under `/look/`, `/docs`, sign in and out."""
+"""The routes: pages, `/assets/…`, `/live`, what pages ask for (`/look/…`), `/catalogue/…`, `/docs`, sign in and out."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from serving.dashboard.live import Broadcaster, Source
 from serving.dashboard.login import Login
 from serving.dashboard.look import Letters, Look
 from serving.dashboard.settings import DashboardSettings
+from serving.dashboard.shelf import Shelf
 from serving.dashboard.statements import PAGES
 from serving.dashboard.trail import Trails
 
@@ -60,7 +61,7 @@ def build(settings: Settings, metrics: Metrics, letters: Letters | None = None) 
     live = Broadcaster(Source(settings, lake, reader).states, limits)
     trails = Trails(lake, reader, lambda: load_catalog(settings.contracts_dir))
     look = Look(reader, Pages(reader, reading), trails, letters)
-    assets = _assets()
+    assets, shelf = _assets(), Shelf(settings.data_dir / "reports" / "catalogue")
     router = APIRouter(route_class=coded(metrics), include_in_schema=False)
 
     def enter(request: Request, token: str) -> Response:
@@ -160,6 +161,20 @@ def build(settings: Settings, metrics: Metrics, letters: Letters | None = None) 
     def letter(request: Request, coordinates: str) -> Response:
         operator(request)
         return look.letter(coordinates)
+
+    @router.get("/catalogue")
+    def catalogue() -> Response:
+        # Its pages name each other, so the address has to end in a folder.
+        return RedirectResponse("/catalogue/index.html", 303, headers=PRIVATE)
+
+    @router.get("/catalogue/{name}")
+    def catalogued(request: Request, name: str) -> Response:
+        if login.who(request) is None:
+            return HTMLResponse(assets["login.html"][0], 401, headers=PRIVATE)
+        found = shelf.page(name, PRIVATE)
+        if found is None:
+            raise NotThere
+        return found
 
     def close() -> None:
         live.close()

@@ -17,6 +17,7 @@ from batch.lineage.follow import Follower
 from caudal.clock import SystemClock
 from caudal.lake import Lake, LocalLake
 from caudal.settings import Settings
+from schemas.manifest import Group, publish
 from tests.support import lineage_lake
 from tests.support.lineage_lake import graph
 
@@ -175,6 +176,18 @@ def test_the_thread_follows_while_the_process_runs(tmp_path: Path) -> None:
         lake.delete(follow.POSITION)
         until(lambda: (found := follow.load(lake)) is not None and found.written == 2)
     assert written(lake) == [("streaming.commerce.order", "START"), ("streaming.commerce.order", "COMPLETE")]
+
+
+def test_the_catalogue_is_made_when_something_was_published(tmp_path: Path) -> None:
+    """Where the dashboard looks for it; nothing is made before."""
+    settings = Settings.model_validate({"data_dir": tmp_path, "lineage": {"every_s": 0.02}})
+    index = tmp_path / "reports" / "catalogue" / "index.html"
+    with following(settings):
+        until(lambda: follow.load(LocalLake(settings.lake_uri)) is not None)
+        assert not index.exists()
+        publish(LocalLake(settings.lake_uri), "live", Group("20260301T100000000-live", lineage_lake.NOW_MS))
+        until(index.exists)
+    assert "gold.fct_orders" in index.read_text()
 
 
 def test_lineage_can_be_switched_off(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_every_page_can_be_reached() -> None:
     text = (ASSETS / "index.html").read_text()
     links = re.findall(r'<a href="(/[\w-]*)">', text)
     assert [link[1:] or "overview" for link in links] == list(PAGES)
+    assert '<a href="/catalogue/index.html">' in text
     script = (ASSETS / "app.js").read_text()
     assert re.findall(r'^  "?([\w-]+)"?: \{ title:', script, re.MULTILINE) == list(PAGES)
 

@@ -77,6 +77,28 @@ def test_nothing_is_served_without_a_session(client: TestClient) -> None:
     assert client.post("/login", content=b"token=" + b"x" * 10_000).status_code == 401
 
 
+def test_the_catalogue_is_for_operators(client: TestClient, store: tokens.TokenStore, settings: Settings) -> None:
+    """Its files and no others, without a script; before there are any, a page says so."""
+    assert client.get("/catalogue/index.html").status_code == 401
+    client.get(f"/?token={store.issue('operator', once=True)}")
+    missing = client.get("/catalogue/index.html")
+    assert (missing.status_code, "has not been made yet" in missing.text) == (404, True)
+    folder = settings.data_dir / "reports" / "catalogue"
+    folder.mkdir(parents=True)
+    (folder / "index.html").write_text("<p>tables</p>")
+    (folder.parent / "service-2026.html").write_text("not of the catalogue")
+    page = client.get("/catalogue", follow_redirects=True)
+    assert (page.status_code, page.text, page.headers["content-type"]) == (
+        200,
+        "<p>tables</p>",
+        "text/html; charset=utf-8",
+    )
+    assert "script-src" not in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for name in ("..%2fservice-2026.html", "%2e%2e/service-2026.html", ".index.html", "gold.none.html", "x.py"):
+        assert client.get(f"/catalogue/{name}").status_code == 404
+
+
 def test_headers_close_the_page(client: TestClient) -> None:
     """Every answer of the page carries the strict policy; assets are checked by their tag."""
     page, script = client.get("/"), client.get("/assets/app.js")
