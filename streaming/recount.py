@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from caudal.lake import Lake
-from caudal.query import Query
+from caudal.query import Query, text
 from schemas.contract import Contract
 from schemas.tables import RESOLVED_SQL, column_of
 from streaming import purged
-from streaming.facts import COUNTS, Facts, counted
+from streaming.facts import COUNTS, Facts, Replayed, counted
 from streaming.positions import raw_commit_of, silver_position
 from streaming.tables import DEAD_LETTERS, LEDGER, PARKED, RESOLUTIONS
 from streaming.truncates import sweeps
@@ -29,7 +29,7 @@ SHOWN = 3
 @dataclass(frozen=True)
 class Pinned:
     """One contract's tables at one moment. `lines` are its ledger behind raw batch `after` up to `cut`, the one that
-    silver covers."""
+    silver covers; `cut_short` those of replays that silver has and whose letters nobody has marked as resolved yet."""
 
     contract: Contract
     version: int
@@ -37,6 +37,7 @@ class Pinned:
     lines: tuple[Facts, ...]
     parked: tuple[tuple[int, int, int], ...] = ()
     after: int = 0
+    cut_short: tuple[Facts, ...] = ()
 
 
 @dataclass
@@ -163,6 +164,9 @@ class Recount:
         flushed = int(self.query.one(f"SELECT coalesce(max(silver_version), -1) FROM ledger WHERE {mine}"))
         at = silver_position(self.lake, contract.table, flushed, version)
         waiting = self._parked(contract, flushed)
+        replays = [
+            commit for _, commit in at.unflushed if commit.replay is not None and not self._marked(commit.replay)
+        ]
         for number, commit in at.unflushed:
             for line in commit.lines:
                 lines[number, line.batch] = {name: getattr(line, name) for name in COUNTS}
@@ -179,7 +183,17 @@ class Recount:
             if any(counts.values()) and batch > after
         ]
         parked = tuple(sorted(key for key, n in waiting.items() if n > 0))
-        return Pinned(contract, version, at.covered, tuple(facts), parked, after)
+        cut_short = tuple(line for commit in replays for line in commit.lines)
+        return Pinned(contract, version, at.covered, tuple(facts), parked, after, cut_short)
+
+    def _marked(self, piece: Replayed) -> bool:
+        """Whether the letters that this part of a replay decided are marked as resolved: they are in one commit."""
+        return bool(
+            self.query.one(
+                f"SELECT count(*) FROM marks WHERE replay = {text(piece.id)} "
+                f'AND "_batch" >= {piece.first} AND "_batch" <= {piece.last}'
+            )
+        )
 
     def _parked(self, contract: Contract, flushed: int) -> dict[tuple[int, int, int], int]:
         rows = self.query.rows(
@@ -272,7 +286,9 @@ class Recount:
         several = rows - places - self._removed(pinned)
         if several:
             found.say(f"{name}: {several} rows of silver come from a record that has a row already")
-        dead = self._dead(pinned)
+        # A replay that died before it marked its letters is finished by the next start.
+        healed = sum(line.applied for line in pinned.cut_short)
+        dead = self._dead(pinned) + sum(line.dead_letter for line in pinned.cut_short)
         if dead != total["dead_letter"]:
             found.say(f"{name}: {dead} dead letters, {total['dead_letter']} in the ledger")
         both = int(
@@ -281,14 +297,14 @@ class Recount:
                 'AND s."_topic" = d.topic AND s."_partition" = d."partition" AND s."_offset" = d."offset"'
             )
         )
-        if both:
+        if both > healed:
             found.say(f"{name}: {both} records are applied and dead letters at once")
         if pinned.contract.mode == "append":
             least = most = total["applied"] - total["expired"]
         else:
             least, most = self._keys(pinned, cut)
             # A key whose row went for its age may have come again; a row whose record was purged has no key in raw.
-            least, most = least - total["expired"], most + purged_rows
+            least, most = least - total["expired"], most + purged_rows + healed
         if pinned.after:
             # A key's row may be older than its newest records, and rows that went for their age than these lines.
             least, most = 0 if pinned.contract.mode != "append" else least, most + total["expired"]
