@@ -140,7 +140,9 @@ class Transform:
 
     def compiled(self, marts: Collection[str]) -> dict[str, str]:
         """The SELECT of each mart as its next build would run it. Raises ProjectError."""
-        outcome = self._invoke(self._manifest.deepcopy(), ["compile", "--select", *sorted(marts)])
+        outcome = self._invoke(
+            self._manifest.deepcopy(), ["compile", "--resource-type", "model", "--select", *sorted(marts)]
+        )
         if not outcome.success:
             raise ProjectError(
                 "the marts cannot be compiled",
