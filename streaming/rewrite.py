@@ -32,7 +32,7 @@ def as_one(storage: FileSystem, names: Sequence[str], schema: pa.Schema, codec: 
     schema = schema.with_metadata({_SPARK: version} if version else None)
     options = {"compression": codec, "use_dictionary": _dictionaries(footer), "store_schema": False}
     with storage.open_output_stream(name) as out, pq.ParquetWriter(out, schema, **options) as writer:
-        for group in _groups(_fitted(storage, one, schema) for one in names):
+        for group in _groups(part for one in names for part in _fitted(storage, one, schema)):
             writer.write_table(group, row_group_size=max(1, len(group)))
     return name, storage.get_file_info(name).size
 
@@ -46,14 +46,16 @@ def _dictionaries(footer: pq.FileMetaData) -> list[str]:
     return [column.path_in_schema for column in columns if column.has_dictionary_page]
 
 
-def _fitted(storage: FileSystem, name: str, schema: pa.Schema) -> pa.Table:
+def _fitted(storage: FileSystem, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """A file's rows with these columns, one row group after the other."""
     with storage.open_input_file(name) as file:
         # Spark writes times as INT96, which would become nanoseconds and so end in the year 2262.
         opened = pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
         here = [field.name for field in schema if field.name in opened.schema_arrow.names]
-        read = opened.read(here, use_threads=False)
-    columns = [read[f.name].cast(f.type) if f.name in here else pa.nulls(len(read), f.type) for f in schema]
-    return pa.table(columns, schema=schema)
+        for number in range(opened.num_row_groups):
+            read = opened.read_row_group(number, here, use_threads=False)
+            columns = [read[f.name].cast(f.type) if f.name in here else pa.nulls(len(read), f.type) for f in schema]
+            yield pa.table(columns, schema=schema)
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -102,8 +104,10 @@ def _bounds(
             continue
         told = [one for one in inner if one is not None]
         untold = [n for one, count, n in zip(inner, counts, rows, strict=True) if one is None and count != n]
-        # Fractions would be rounded on the way; a file that is not told apart by them is read, that is all.
+        # Fractions would be rounded on the way, and years of five digits have a sign and another order; a file that is
+        # not told apart by them is read, that is all.
         exact = all(type(one) is type(told[0]) and isinstance(one, int | str) for one in told)
+        exact &= not any(isinstance(one, str) and one[:1] in ("+", "-") for one in told)
         if exact and not untold:
             out[name] = best(told)
     return out

@@ -51,10 +51,10 @@ TYPES: tuple[type[np.signedinteger[Any] | np.unsignedinteger[Any]], ...] = (
 )  # fmt: skip
 
 
-def merged(older: Rows, newer: Rows) -> tuple[Rows, Longs]:
+def merged(older: Rows, newer: Rows, scratch: str | None) -> tuple[Rows, Longs]:
     """Both runs as one, of a key that is in both the newer row; and hashes that keys share, whose rows are all kept."""
     shared: Longs = np.empty(0, np.int64)
-    with _Kept(len(older) + len(newer)) as kept:
+    with _Kept(len(older) + len(newer), scratch) as kept:
         for a, b in _ranges(older, newer):
             both = Rows(*(np.concatenate(pair) for pair in zip(b.arrays(), a.arrays(), strict=True)))
             both = both.at(np.argsort(both.key, kind="stable"))
@@ -65,13 +65,13 @@ def merged(older: Rows, newer: Rows) -> tuple[Rows, Longs]:
         return kept.rows(), shared
 
 
-def renumbered(run: Rows, files: int) -> tuple[Rows, Longs]:
+def renumbered(run: Rows, files: int, scratch: str | None) -> tuple[Rows, Longs]:
     """The run with its files numbered anew, from 0 on without gaps, and their old numbers (below `files`) in order."""
     used = np.zeros(files, bool)
     for part in _parts(run):
         used[part.file] = True
     number = np.cumsum(used, dtype=np.int32) - 1
-    with _Kept(len(run)) as kept:
+    with _Kept(len(run), scratch) as kept:
         for part in _parts(run):
             kept.add(replace(part, file=number[part.file]))
         return kept.rows(), np.flatnonzero(used)
@@ -80,14 +80,15 @@ def renumbered(run: Rows, files: int) -> tuple[Rows, Longs]:
 class _Kept:
     """Where a run is put together: in memory, or in scratch files that go when nobody looks at them any more."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, scratch: str | None) -> None:
+        self._scratch = scratch
         self._parts: list[Rows] = []
         self._files: list[IO[bytes]] = []
         self._many, self._open = most > RESIDENT, ExitStack()
 
     def __enter__(self) -> Self:
         for _ in TYPES if self._many else ():
-            self._files.append(self._open.enter_context(tempfile.TemporaryFile()))
+            self._files.append(self._open.enter_context(tempfile.TemporaryFile(dir=self._scratch)))
         return self
 
     def __exit__(self, *_: object) -> None:

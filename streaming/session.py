@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal import spark
@@ -86,3 +87,9 @@ def weigh(session: SparkSession, largest: int) -> None:
 def read_by(session: SparkSession, rows: int) -> None:
     """Let readers of Parquet hold so many rows at a time."""
     session.conf.set("spark.sql.parquet.columnarReaderBatchSize", str(rows))
+
+
+def scratch(session: SparkSession) -> str | None:
+    """Spark's own folder for scratch files on this machine, None when it names none that is there."""
+    first = session.sparkContext.getConf().get("spark.local.dir", "").partition(",")[0]
+    return first if first and Path(first).is_dir() else None

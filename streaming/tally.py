@@ -89,8 +89,8 @@ class Tally:
 
 
 def actions(commit: bytes) -> list[dict[str, Any]]:
-    """A commit's actions, one of each line."""
-    return [json.loads(line) for line in commit.decode().splitlines() if line]
+    """A commit's actions, one of each line. Only a line feed ends one: texts may hold what else parts lines."""
+    return [json.loads(line) for line in commit.split(b"\n") if line.strip()]
 
 
 def applied(files: Mapping[str, File], commit: Iterable[Mapping[str, Any]]) -> dict[str, File]:

@@ -125,9 +125,6 @@ class Worker:
         if at.generation != at.stored_generation:
             tables.set_generation(self.session, self._path, at.generation)
             _log.warning("restored table", contract=contract.id, generation=at.generation, covered=at.covered)
-        for version, facts in at.unflushed:
-            shop.ledger.add(Committed(facts, version, shop.clock.now_ms()))
-        shop.ledger.take_back(at.undone, shop.clock.now_ms())
         dead = DeltaTable(shop.lake.table(*tables.DEAD_LETTERS), storage_options=shop.lake.storage_options or None)
         self._dead_covered = dead.transaction_version(self.app("dead")) or 0
         self._generation, self.behind = at.generation, True
@@ -137,7 +134,11 @@ class Worker:
         # A log that care alone has written to for a week has lost the facts; its transactions stay for ever.
         self.covered = max(at.covered, self._silver.transaction(self.app("silver")) or 0)
         self._version = self._silver.version()
+        # Before the ledger knows of them: once it does, nobody looks for replays that were cut short any more.
         heal.settle(shop, self, at)
+        for version, facts in at.unflushed:
+            shop.ledger.add(Committed(facts, version, shop.clock.now_ms()))
+        shop.ledger.take_back(at.undone, shop.clock.now_ms())
         if added:
             _log.info("columns added", contract=contract.id, columns=added)
         self._recognise()
@@ -309,7 +310,7 @@ class Worker:
         """Find out anew which events or keys the table holds, when it matters."""
         own, contract = self._shop.own, self.contract
         self._ids = Ids(own.known_ids) if contract.mode == "append" else None
-        self._keys = Keys(own.known_keys) if knowable(contract) else None
+        self._keys = Keys(own.known_keys, session.scratch(self.session)) if knowable(contract) else None
 
     def _kept(self, silver: Txn) -> History | None:
         if self._history is None or not self.contract.history:

@@ -41,11 +41,21 @@ def test_plain_changes_are_judged_without_a_look(
     bench.batch([order(bench, key, 0) for key in range(20)])
     monkeypatch.setattr(SilverTable, "placed", lambda *_: pytest.fail("silver was looked at"))
     bench.batch([order(bench, key, 5) for key in range(10)] + [order(bench, 30, 0)])
-    bench.batch([order(bench, 3, 5), order(bench, 4, 1), order(bench, 5, 9), order(bench, 30, 1), order(bench, 30, 1)])
+    # An event id that parts lines for Python and not for JSON; it reaches the statistics of a commit.
+    bench.batch(
+        [
+            order(bench, 6, 9, "\u2028x"),
+            order(bench, 3, 5),
+            order(bench, 4, 1),
+            order(bench, 5, 9),
+            order(bench, 30, 1),
+            order(bench, 30, 1),
+        ]
+    )
     assert bench.batches.workers[ORDER].halted is None
-    assert bench.ledger(ORDER) == {"read": 36, "applied": 33, "duplicate": 2, "superseded": 1}
+    assert bench.ledger(ORDER) == {"read": 37, "applied": 34, "duplicate": 2, "superseded": 1}
     rows = bench.silver(ORDER, "order_id, updated_at")
-    newest = {f"o{key}": 5 if key < 10 else 0 for key in range(20)} | {"o5": 9, "o30": 1}
+    newest = {f"o{key}": 5 if key < 10 else 0 for key in range(20)} | {"o5": 9, "o6": 9, "o30": 1}
     assert {row["order_id"]: round(row["updated_at"].timestamp() * 1000) - NOON for row in rows} == newest
     assert bench.findings() == []
 

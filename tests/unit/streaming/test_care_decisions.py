@@ -112,3 +112,10 @@ def test_a_log_is_cut_at_a_checkpoint_that_is_old_enough() -> None:
     assert set(asked) <= {10, 20, 30}
     assert expired(names, 5_000, made_at) == []
     assert expired([name for name in names if "checkpoint" not in name], 25_000, made_at) == []
+
+
+def test_only_a_line_feed_ends_an_action() -> None:
+    """Statistics hold texts of events as they are, with whatever else parts lines."""
+    odd = {"add": {"path": "x", "size": 1, "stats": "\u2028\u0085\x0b"}}
+    commit = json.dumps(odd, ensure_ascii=False).encode() + b"\n"
+    assert actions(commit * 2) == [odd, odd]

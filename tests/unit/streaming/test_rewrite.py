@@ -42,6 +42,16 @@ def test_bounds_hold_and_counts_add_up(files: list[tuple[list[dict[str, Any]], b
         assert inner is None or not any(row["s"]["x"] is not None and beyond(inner, row["s"]["x"]) for row in together)
 
 
+def test_years_of_five_digits_have_no_bounds() -> None:
+    """As texts they are not in the order of times."""
+    one, other = (
+        json.dumps({"numRecords": 1, "minValues": {"t": t}, "maxValues": {"t": t}, "nullCount": {"t": 0}})
+        for t in ("2024-01-01T00:00:00.000Z", "+10000-01-01T00:00:00.000Z")
+    )
+    found = json.loads(summed([one, other]))
+    assert (found["minValues"], found["maxValues"]) == ({}, {})
+
+
 def test_fractions_have_no_bounds() -> None:
     """They would be rounded on the way, and a file would be passed over that holds what is asked for."""
     one = json.dumps({"numRecords": 1, "minValues": {"p": 0.1}, "maxValues": {"p": 0.1}, "nullCount": {"p": 0}})
