@@ -55,7 +55,8 @@ def hammering(settings: Settings, group: str) -> Iterator[Seen]:
     lake, seen, stop = Lake.open(settings), Seen(), threading.Event()
 
     def read() -> None:
-        while not stop.is_set():
+        # A breath between two rounds, or the cycle in this same process would hardly get on.
+        while not stop.wait(0.3):
             _turn(lake, group, client, seen)
 
     reader = threading.Thread(target=read)
