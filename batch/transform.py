@@ -140,9 +140,7 @@ class Transform:
 
     def compiled(self, marts: Collection[str]) -> dict[str, str]:
         """The SELECT of each mart as its next build would run it. Raises ProjectError."""
-        outcome = self._invoke(
-            self._manifest.deepcopy(), ["compile", "--resource-type", "model", "--select", *sorted(marts)]
-        )
+        outcome = self._invoke(self._manifest.deepcopy(), ["compile", "--select", *sorted(marts)])
         if not outcome.success:
             raise ProjectError(
                 "the marts cannot be compiled",
@@ -150,7 +148,9 @@ class Transform:
                 why=_first_lines(outcome.exception),
                 fix="run `caudal contract lint`, then look at the named file",
             )
-        return {result.node.name: result.node.compiled_code for result in outcome.result.results}
+        # Their checks are compiled with them.
+        nodes = (result.node for result in outcome.result.results)
+        return {node.name: node.compiled_code for node in nodes if node.resource_type == "model"}
 
     def test(self, *select: str) -> tuple[Node, ...]:
         """Run dbt's own tests of the selection, unit tests included; for people and for the test suite."""
