@@ -107,8 +107,9 @@ def staged(tools: Tools, work: Work) -> Stage:
     rebuild = everything
     if entry is not None and pins.grew(tools.lake, silver, pinned):
         rebuild = outdated(work, earlier)
-        # A new mart may be made of a changed one, so it has its turn among those.
-        rebuild |= everything - set(entry.tables) if rebuild else frozenset()
+        if rebuild:
+            # A new mart may be made of a changed one, so it has its turn among those.
+            rebuild |= everything - set(entry.tables)
     before = None if rebuild == everything else tools.heads.before(previous, work.diffed)
     if before is None:
         rebuild, before = everything, {table: Pin(table, pins.NEVER) for table in work.diffed}

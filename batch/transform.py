@@ -36,15 +36,7 @@ class Transform:
 
     def parse(self) -> None:
         """Read the project; raises ProjectError when dbt cannot."""
-        outcome = self._invoke(None, ["parse"])
-        if not outcome.success:
-            raise ProjectError(
-                "the dbt project cannot be parsed",
-                where=str(self._project),
-                why=_first_lines(outcome.exception),
-                fix="run `caudal contract lint`, then look at the named file",
-            )
-        self._manifest = outcome.result
+        self._manifest = self._told(self._invoke(None, ["parse"]), "the dbt project cannot be parsed")
 
     def inputs(self, marts: Collection[str]) -> frozenset[str]:
         """The pinned tables that these marts read, however many models lie between."""
@@ -140,17 +132,22 @@ class Transform:
 
     def compiled(self, marts: Collection[str]) -> dict[str, str]:
         """The SELECT of each mart as its next build would run it. Raises ProjectError."""
-        outcome = self._invoke(self._manifest.deepcopy(), ["compile", "--select", *sorted(marts)])
+        asked = self._invoke(self._manifest.deepcopy(), ["compile", "--select", *sorted(marts)])
+        found = self._told(asked, "the marts cannot be compiled")
+        # Their checks are compiled with them.
+        nodes = (result.node for result in found.results)
+        return {node.name: node.compiled_code for node in nodes if node.resource_type == "model"}
+
+    def _told(self, outcome: Any, what: str) -> Any:
+        """The result of an invocation. Raises ProjectError, saying `what`, when there is none."""
         if not outcome.success:
             raise ProjectError(
-                "the marts cannot be compiled",
+                what,
                 where=str(self._project),
                 why=_first_lines(outcome.exception),
                 fix="run `caudal contract lint`, then look at the named file",
             )
-        # Their checks are compiled with them.
-        nodes = (result.node for result in outcome.result.results)
-        return {node.name: node.compiled_code for node in nodes if node.resource_type == "model"}
+        return outcome.result
 
     def test(self, *select: str) -> tuple[Node, ...]:
         """Run dbt's own tests of the selection, unit tests included; for people and for the test suite."""

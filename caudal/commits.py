@@ -15,12 +15,22 @@ from caudal.lake import Lake
 _INFO = b'{"commitInfo"'
 
 
+def read(lake: Lake, layer: str, table: str, version: int) -> bytes | None:
+    """One commit as it lies in the log; None when it is not there (any more)."""
+    return lake.read_bytes(f"{layer}/{table}/_delta_log/{version:020d}.json")
+
+
+def actions(commit: bytes) -> list[dict[str, Any]]:
+    """A commit's actions, one of each line. Only a line feed ends one: texts may hold what else parts lines."""
+    return [json.loads(line) for line in commit.split(b"\n") if line.strip()]
+
+
 def commit_info(lake: Lake, layer: str, table: str, version: int) -> dict[str, Any] | None:
     """The `commitInfo` of one commit, empty when it has none; None when the commit is not in the log (any more).
 
     Delta's protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md#commit-provenance-information
     """
-    commit = lake.read_bytes(f"{layer}/{table}/_delta_log/{version:020d}.json")
+    commit = read(lake, layer, table, version)
     if commit is None:
         return None
     found = next((line for line in commit.splitlines() if line.startswith(_INFO)), None)

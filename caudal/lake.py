@@ -6,10 +6,14 @@ import os
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import TransientError
 from caudal.settings import Settings
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
 
 
 class Lake(ABC):
@@ -43,6 +47,13 @@ class Lake(ABC):
     def storage_options(self) -> dict[str, str]:
         """Options that deltalake needs to open tables here."""
         return {}
+
+    def files(self, opened: DeltaTable) -> FileSystem:
+        """The folder of a table as Arrow's file system: data files by their names in the log."""
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow.fs import PyFileSystem
+
+        return PyFileSystem(DeltaStorageHandler(opened.table_uri, self.storage_options or None))
 
     @abstractmethod
     def read_bytes(self, name: str) -> bytes | None:

@@ -125,6 +125,11 @@ class Settings(BaseModel):
         return self.data_dir / "run"
 
     @property
+    def catalogue_dir(self) -> Path:
+        """Where the catalogue's pages lie, for whoever shows them."""
+        return self.data_dir / "reports" / "catalogue"
+
+    @property
     def lake_uri(self) -> str:
         """The lake's root, without a trailing slash."""
         return (self.lake.uri or str(self.data_dir.resolve() / "lake")).rstrip("/")

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from schemas.contract import Contract
 from schemas.rule_spark import quoted
 from schemas.tables import Column, column_of, silver_columns
-from streaming.ids import Ids, Longs, Suspects, hashed, longs, merged_around
+from streaming.ids import Ids, Suspects, hashed, merged_around
+from streaming.keys import landed_at
 from streaming.measure import Judged, Looked
 from streaming.silver import SilverTable, Window
 
@@ -58,12 +59,8 @@ def left_out(
 def remember(looked: Looked, left: pa.Table, known: Ids | None, version: int) -> None:
     """The records that are not left out are rows now, by the commit `version`."""
     if known is not None:
-        known.add(looked.records.where(~np.isin(_places(looked.fine), _places(left))), version)
-
-
-def _places(table: pa.Table) -> Longs:
-    """Partition and offset of each row as one number."""
-    return (longs(table, "partition") << 44) | longs(table, "offset")
+        left_at = landed_at(left["partition"], left["offset"])
+        known.add(looked.records.where(~np.isin(looked.places, left_at)), version)
 
 
 def _looked_into(

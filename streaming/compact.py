@@ -17,8 +17,6 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.fs import DeltaStorageHandler
-from pyarrow.fs import PyFileSystem
 
 from caudal.lake import Lake
 from streaming import rewrite
@@ -73,9 +71,8 @@ def _by_arrow(jvm: Any, lake: Lake, place: tuple[str, str], small: Sequence[Any]
     if any(f.deletionVector() is not None or f.partitionValues().size() or not f.stats() for f in small):
         raise _NotPlain
     table = DeltaTable(lake.table(*place), storage_options=lake.storage_options or None)
-    storage = PyFileSystem(DeltaStorageHandler(table.table_uri, lake.storage_options or None))
     names = [unquote(file.path()) for file in small]
-    name, size = rewrite.as_one(storage, names, pa.schema(table.schema()), codec)
+    name, size = rewrite.as_one(lake.files(table), names, pa.schema(table.schema()), codec)
     stats = rewrite.summed([file.stats() for file in small])
     return _described(small[0], name, size, jvm.System.currentTimeMillis(), stats, jvm.scala.Option.empty())
 

@@ -7,7 +7,6 @@ batch. Only for tables whose columns this process has made, and that no constrai
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.fs import DeltaStorageHandler
-from pyarrow.fs import FileSystem, PyFileSystem
 
 from caudal.lake import Lake
 from streaming.commit import Txn
+from streaming.rewrite import new_name
 from streaming.staged import Staged, begun, listed
 
 if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
     from pyspark.sql import SparkSession
 
 # Delta keeps so many characters of a text in statistics; a longer maximum would have to be rounded up.
@@ -41,7 +40,7 @@ class Handed:
         storage, schema = self._open()
         fitted = pa.table([_column(rows, field) for field in schema], schema=schema)
         codec = session.conf.get("spark.sql.parquet.compression.codec")
-        name = f"part-00000-{uuid.uuid4()}-c000.{codec}.parquet"
+        name = new_name(codec)
         with storage.open_output_stream(name) as out:
             pq.write_table(fitted, out, compression=codec, store_schema=False)
         jvm = session.sparkContext._jvm
@@ -51,10 +50,8 @@ class Handed:
 
     def _open(self) -> tuple[FileSystem, pa.Schema]:
         if self._opened is None:
-            options = self._lake.storage_options or None
-            table = DeltaTable(self._lake.table(*self._place), storage_options=options)
-            storage = PyFileSystem(DeltaStorageHandler(table.table_uri, options))
-            self._opened = storage, pa.schema(table.schema())
+            table = DeltaTable(self._lake.table(*self._place), storage_options=self._lake.storage_options or None)
+            self._opened = self._lake.files(table), pa.schema(table.schema())
         return self._opened
 
 

@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from schemas.contract import Contract
 from schemas.tables import column_of
+from streaming.runs import Longs
 from streaming.silver import SilverTable, Window
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
-Longs = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 # Hashes and times of one run are 20 bytes a row. Two runs become one as long as sorting it is no pause that shows.
 _RUN = 2_000_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,10 +45,9 @@ def left(found: pa.Table) -> pa.Table:
 
 def remember(looked: Looked, found: pa.Table, keys: Keys, silver: SilverTable, version: int) -> None:
     """The applied ones are rows now, by the commit `version`."""
-    at = landed_at(looked.fine["partition"], looked.fine["offset"])
     applied = found.filter(pc.equal(found["state"], APPLIED))
-    mine = pc.is_in(pa.array(at), pa.array(landed_at(applied["partition"], applied["offset"]))).to_numpy(False)
-    keys.add(looked.changes.at(mine), at[mine], silver, version)
+    mine = np.isin(looked.places, landed_at(applied["partition"], applied["offset"]))
+    keys.add(looked.changes.at(mine), looked.places[mine], silver, version)
 
 
 def _plain(fine: pa.Table, compared: Compared, keys: Keys) -> pa.Table:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from schemas.contract import Contract
 from schemas.tables import column_of, silver_columns
 from streaming.ids import Records, hashed, longs
-from streaming.keys import Changes, hashes, knowable
+from streaming.keys import Changes, hashes, knowable, landed_at
+from streaming.runs import Longs
 from streaming.truncates import IS_TRUNCATE
 from streaming.vectors import PLACE
 
@@ -49,6 +50,11 @@ class Looked:
         """Fine rows of an append contract."""
         says = longs(self.fine, "says").astype(np.uint32)
         return Records(longs(self.fine, "id"), longs(self.fine, "ms"), says)
+
+    @cached_property
+    def places(self) -> Longs:
+        """Where fine rows are in their topic, as `landed_at` tells it."""
+        return landed_at(self.fine["partition"], self.fine["offset"])
 
     @cached_property
     def changes(self) -> Changes:

@@ -23,9 +23,14 @@ _GROUP_BYTES = 64 * 1024 * 1024
 _SPARK = b"org.apache.spark.version"
 
 
+def new_name(codec: str) -> str:
+    """A name that no data file has, in the form of Spark's."""
+    return f"part-00000-{uuid.uuid4()}-c000.{codec}.parquet"
+
+
 def as_one(storage: FileSystem, names: Sequence[str], schema: pa.Schema, codec: str) -> tuple[str, int]:
     """The new file's name and bytes. A column that a small file lacks is null there."""
-    name = f"part-00000-{uuid.uuid4()}-c000.{codec}.parquet"
+    name = new_name(codec)
     with storage.open_input_file(names[0]) as file:
         footer = pq.ParquetFile(file).metadata
     version = (footer.metadata or {}).get(_SPARK)

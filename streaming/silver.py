@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from caudal.commits import actions, read
 from caudal.lake import Lake
-from streaming.tally import actions
 from streaming.vectors import Files
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ class SilverTable:
     """Version and rows of `silver/<table>`. Opened once; another look reads only the commits since the last."""
 
     def __init__(self, lake: Lake, table: str) -> None:
-        self._lake, self._log = lake, f"silver/{table}/_delta_log"
+        self._lake, self._place = lake, ("silver", table)
         self._folder = lake.spark_table("silver", table)
         self._opened = DeltaTable(lake.table("silver", table), storage_options=lake.storage_options or None)
+        self._storage = lake.files(self._opened)
         self.files = Files()
 
     def version(self) -> int:
@@ -107,7 +108,7 @@ class SilverTable:
         """
         found: list[str] = []
         for version in range(since + 1, self.at + 1):
-            commit = self._lake.read_bytes(f"{self._log}/{version:020d}.json")
+            commit = read(self._lake, *self._place, version)
             if commit is None:
                 return None
             told = actions(commit)
@@ -123,16 +124,12 @@ class SilverTable:
     def coordinates(self, names: Sequence[str]) -> pa.Table:
         """Where the rows of these files come from, `_partition` and `_offset`, and where they are: `_file`, the
         name's place among `names`, and `_at`."""
-        from deltalake.fs import DeltaStorageHandler
-        from pyarrow.fs import PyFileSystem
-
-        storage = PyFileSystem(DeltaStorageHandler(self._opened.table_uri, self._lake.storage_options or None))
         parts = []
         for number, name in enumerate(names):
-            with storage.open_input_file(name) as file:
-                read = pq.read_table(file, columns=["_partition", "_offset"])
-            at = pa.array(np.arange(len(read), dtype=np.int64))
-            parts.append(read.append_column("_file", pa.repeat(number, len(read))).append_column("_at", at))
+            with self._storage.open_input_file(name) as file:
+                rows = pq.read_table(file, columns=["_partition", "_offset"])
+            at = pa.array(np.arange(len(rows), dtype=np.int64))
+            parts.append(rows.append_column("_file", pa.repeat(number, len(rows))).append_column("_at", at))
         return pa.concat_tables(parts) if parts else _NOWHERE.empty_table()
 
     def count(self, window: Window | None) -> int:

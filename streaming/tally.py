@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
+from caudal.commits import actions, commit_info, read
 from caudal.lake import Lake
 
 # Commits read at one look; the others wait for the next.
@@ -32,7 +33,7 @@ class Tally:
     """The live files of one table as of `version`, and the commits of its log from `first` on."""
 
     def __init__(self, lake: Lake, layer: str, name: str) -> None:
-        self._lake, self._folder = lake, f"{layer}/{name}/_delta_log"
+        self._lake, self._place, self._folder = lake, (layer, name), f"{layer}/{name}/_delta_log"
         self._address = lake.table(layer, name)
         self.version = -1
         self.first = 0
@@ -44,7 +45,7 @@ class Tally:
             self._begin()
             return True
         for _ in range(AT_ONCE):
-            found = self._lake.read_bytes(f"{self._folder}/{self.version + 1:020d}.json")
+            found = read(self._lake, *self._place, self.version + 1)
             if found is None:
                 return True
             self.files = applied(self.files, actions(found))
@@ -63,8 +64,7 @@ class Tally:
 
     def made_at_ms(self, version: int) -> int | None:
         """When a commit was made (epoch ms); None when it is not in the log."""
-        found = self._lake.read_bytes(f"{self._folder}/{version:020d}.json")
-        info = next((a["commitInfo"] for a in actions(found or b"") if "commitInfo" in a), None)
+        info = commit_info(self._lake, *self._place, version)
         return int(info["timestamp"]) if info else None
 
     def forget(self, name: str) -> None:
@@ -86,11 +86,6 @@ class Tally:
                 self.files[name] = replace(self.files[name], deleted=gone)
         self.version = opened.version()
         self.names()
-
-
-def actions(commit: bytes) -> list[dict[str, Any]]:
-    """A commit's actions, one of each line. Only a line feed ends one: texts may hold what else parts lines."""
-    return [json.loads(line) for line in commit.split(b"\n") if line.strip()]
 
 
 def applied(files: Mapping[str, File], commit: Iterable[Mapping[str, Any]]) -> dict[str, File]:

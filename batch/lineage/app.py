@@ -69,7 +69,7 @@ class Pages:
 
     def __init__(self, settings: Settings, kept: Callable[[], Graph], every_s: float) -> None:
         self._lake, self._graph, self._every_s = Lake.open(settings), kept, every_s
-        self._folder = settings.data_dir / "reports" / "catalogue"
+        self._folder = settings.catalogue_dir
         self._of, self._next_at = 0, 0.0
 
     def once(self) -> None:

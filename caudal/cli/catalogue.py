@@ -35,7 +35,7 @@ def build(
 
     loaded = settings.load({"data_dir": data})
     graph, found = _catalogue(loaded, samples=samples)
-    folder = out or loaded.data_dir / "reports" / "catalogue"
+    folder = out or loaded.catalogue_dir
     files = pages.render(found, graph)
     pages.write(folder, files)
     layers = Counter(one["layer"] for one in found["tables"])

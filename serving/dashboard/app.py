@@ -61,7 +61,7 @@ def build(settings: Settings, metrics: Metrics, letters: Letters | None = None) 
     live = Broadcaster(Source(settings, lake, reader).states, limits)
     trails = Trails(lake, reader, lambda: load_catalog(settings.contracts_dir))
     look = Look(reader, Pages(reader, reading), trails, letters)
-    assets, shelf = _assets(), Shelf(settings.data_dir / "reports" / "catalogue")
+    assets, shelf = _assets(), Shelf(settings.catalogue_dir)
     router = APIRouter(route_class=coded(metrics), include_in_schema=False)
 
     def enter(request: Request, token: str) -> Response:

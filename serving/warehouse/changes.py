@@ -8,11 +8,11 @@ so that compacting a mart of ten million rows does not mean reading it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from caudal.commits import actions
 from caudal.errors import TransientError
 from caudal.lake import Lake
 from serving.warehouse.lines import lines
@@ -92,13 +92,10 @@ def opened(lake: Lake, path: str, version: int) -> Version:
     """The table at that version. Raises TransientError when it cannot be opened, also because the log is gone."""
     import pyarrow as pa
     from deltalake import DeltaTable
-    from deltalake.fs import DeltaStorageHandler
-    from pyarrow.fs import PyFileSystem
 
-    options = lake.storage_options or None
     try:
-        table = DeltaTable(path, version=version, storage_options=options)
-        actions = pa.table(table.get_add_actions())
+        table = DeltaTable(path, version=version, storage_options=lake.storage_options or None)
+        added = pa.table(table.get_add_actions())
         vectors = pa.RecordBatchReader.from_stream(table.deletion_vectors()).read_all()
     except Exception as error:
         raise _gone(error) from error
@@ -109,9 +106,9 @@ def opened(lake: Lake, path: str, version: int) -> Version:
     }
     files = {
         name: File(name, size, keeps.get(name.rpartition("/")[2]))
-        for name, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True)
+        for name, size in zip(added["path"].to_pylist(), added["size_bytes"].to_pylist(), strict=True)
     }
-    return Version(table, files, PyFileSystem(DeltaStorageHandler(table.table_uri, options)))
+    return Version(table, files, lake.files(table))
 
 
 def runs(old: int, new: int, layouts: Collection[int]) -> list[tuple[int, int]]:
@@ -145,8 +142,7 @@ def layouts(storage: FileSystem, old: int, new: int) -> frozenset[int]:
 
 def is_layout(commit: bytes) -> bool:
     """Whether a commit says of every file it adds or removes that its rows stay the same (Delta's `dataChange`)."""
-    actions = [json.loads(line) for line in commit.splitlines() if line.strip()]
-    files = [action.get("add") or action.get("remove") for action in actions]
+    files = [action.get("add") or action.get("remove") for action in actions(commit)]
     return all(not file["dataChange"] for file in files if file)
 
 

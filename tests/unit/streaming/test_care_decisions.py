@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+from caudal.commits import actions
 from streaming.needs import OVERDUE, Costs, Need, Table, deleted_share, first, needs
 from streaming.settings import StreamingSettings
 from streaming.sizes import MB
-from streaming.tally import File, actions, applied
+from streaming.tally import File, applied
 from streaming.trim import expired
 
 OWN = StreamingSettings(care_files=4, care_small_mb=10, care_deleted=0.2, care_versions=100, care_budget_s=3.0)
